@@ -1,0 +1,409 @@
+"""What the charm publishes, writes to the cluster and says."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cluster import Cluster
+from ops import testing
+
+from charm import StubMeshCharm
+from charms.istio_beacon_k8s.v0.service_mesh import (
+    Endpoint,
+    MeshPolicy,
+    Method,
+    PolicyTargetType,
+)
+
+Context = testing.Context[StubMeshCharm]
+
+NO_ISTIO = "the cluster has no AuthorizationPolicies: install Istio first"
+
+LABELS = {"istio.io/dataplane-mode": "ambient"}
+
+READ = Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])
+
+
+def policy(**changes: Any) -> MeshPolicy:
+    """Return the policy by which scraper may read the producer's data, with some changes."""
+    fields: dict[str, Any] = {
+        "source_app_name": "scraper",
+        "source_namespace": "demo",
+        "target_app_name": "producer",
+        "target_namespace": "demo",
+        "endpoints": [READ],
+    }
+    return MeshPolicy(**{**fields, **changes})
+
+
+UNIT = policy(target_type=PolicyTargetType.unit, endpoints=[Endpoint(ports=[9090])])
+OVERREACHING = policy(target_app_name="database")
+UNRENDERABLE = policy(target_type=PolicyTargetType.unit)
+
+
+def member(app: str, *policies: MeshPolicy) -> testing.Relation:
+    """Return the relation of an application that asks for these policies."""
+    asked = json.dumps([each.model_dump(mode="json") for each in policies])
+    return testing.Relation(
+        "service-mesh", remote_app_name=app, remote_app_data={"policies": asked}
+    )
+
+
+def state(
+    *relations: testing.RelationBase,
+    leader: bool = True,
+    config: Mapping[str, str | bool] | None = None,
+    units: int = 1,
+) -> testing.State:
+    return testing.State(
+        leader=leader,
+        planned_units=units,
+        model=testing.Model(name="demo"),
+        config=dict(config or {}),
+        relations=relations,
+    )
+
+
+def specs(cluster: Cluster) -> list[Any]:
+    """Return what the cluster has been given, without names."""
+    return [each["spec"] for each in cluster.policies.values()]
+
+
+def to_service(app: str, **rules: Any) -> dict[str, Any]:
+    return {"targetRefs": [{"group": "", "kind": "Service", "name": app}], **rules}
+
+
+SCRAPER = {"source": {"principals": ["cluster.local/ns/demo/sa/scraper"]}}
+READ_RULE = {"operation": {"ports": ["8080"], "methods": ["GET"], "paths": ["/data"]}}
+ALLOW_READ = to_service("producer", rules=[{"from": [SCRAPER], "to": [READ_RULE]}])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "config_changed",
+        "leader_elected",
+        "start",
+        "upgrade_charm",
+        "update_status",
+        "relation_created",
+        "relation_changed",
+    ],
+)
+def test_each_event_makes_the_cluster_have_what_is_asked_for(
+    context: Context, cluster: Cluster, event: str
+):
+    producer = member("producer", policy())
+    arguments = [producer] if event.startswith("relation") else []
+
+    out = context.run(getattr(context.on, event)(*arguments), state(producer))
+
+    assert ALLOW_READ in specs(cluster)
+    assert out.unit_status == testing.ActiveStatus()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_publishes_how_to_join(context: Context):
+    producer = member("producer")
+
+    out = context.run(context.on.relation_created(producer), state(producer))
+
+    assert out.get_relation(producer.id).local_app_data == {
+        "labels": '{"istio.io/dataplane-mode": "ambient"}',
+        "mesh_type": '"istio"',
+    }
+
+
+@pytest.mark.usefixtures("cluster")
+def test_publishes_the_labels_of_its_option(context: Context):
+    producer = member("producer")
+    config = {"labels": "istio.io/dataplane-mode=ambient, team=a"}
+
+    out = context.run(context.on.config_changed(), state(producer, config=config))
+
+    labels = json.loads(out.get_relation(producer.id).local_app_data["labels"])
+    assert labels == {"istio.io/dataplane-mode": "ambient", "team": "a"}
+
+
+def test_hardened_denies_what_no_policy_allows(context: Context, cluster: Cluster):
+    relations = member("producer"), member("scraper")
+
+    context.run(context.on.config_changed(), state(*relations))
+
+    assert cluster.policies.keys() == {
+        "mesh-allow-nothing",
+        "mesh-allow-nothing-producer",
+        "mesh-allow-nothing-scraper",
+    }
+    assert {each["metadata"]["namespace"] for each in cluster.policies.values()} == {"demo"}
+    assert specs(cluster)[0] == {}
+    assert to_service("producer") in specs(cluster)
+    assert to_service("scraper") in specs(cluster)
+
+
+def test_not_hardened_writes_only_what_is_asked_for(context: Context, cluster: Cluster):
+    producer = member("producer", policy())
+
+    context.run(context.on.config_changed(), state(producer, config={"hardened": False}))
+
+    assert specs(cluster) == [ALLOW_READ]
+
+
+def test_application_that_leaves_takes_its_policies_along(context: Context, cluster: Cluster):
+    producer, scraper = member("producer", policy()), member("scraper")
+    context.run(context.on.config_changed(), state(producer, scraper))
+
+    context.run(context.on.relation_broken(producer), state(producer, scraper))
+
+    assert cluster.policies.keys() == {"mesh-allow-nothing", "mesh-allow-nothing-scraper"}
+
+
+def test_follower_writes_nothing(context: Context, cluster: Cluster):
+    out = context.run(
+        context.on.config_changed(), state(member("producer", policy()), leader=False)
+    )
+
+    assert cluster.policies == {}
+    assert out.unit_status == testing.ActiveStatus()
+
+
+def test_refuses_what_is_not_the_senders_to_ask_and_keeps_the_rest(
+    context: Context, cluster: Cluster
+):
+    producer = member("producer", OVERREACHING, policy())
+
+    out = context.run(context.on.config_changed(), state(producer))
+
+    assert ALLOW_READ in specs(cluster)
+    assert to_service("database", rules=ALLOW_READ["rules"]) not in specs(cluster)
+    assert out.unit_status == testing.ActiveStatus("refused policies: 1; run the action policies")
+
+
+def test_enforcement_none_deletes_what_was_written(context: Context, cluster: Cluster):
+    producer = member("producer", policy())
+    context.run(context.on.config_changed(), state(producer))
+    assert cluster.policies
+
+    out = context.run(context.on.config_changed(), state(producer, config={"enforcement": "none"}))
+
+    assert cluster.policies == {}
+    assert out.unit_status == testing.ActiveStatus("nothing is enforced: enforcement=none")
+
+
+@pytest.mark.parametrize(
+    ("enforcement", "expected"),
+    [
+        (
+            "auto",
+            testing.ActiveStatus(f"nothing is enforced: {NO_ISTIO}"),
+        ),
+        (
+            "authorization-policy",
+            testing.BlockedStatus(f"enforcement=authorization-policy: {NO_ISTIO}"),
+        ),
+    ],
+)
+def test_says_that_a_cluster_without_istio_enforces_nothing(
+    context: Context, cluster: Cluster, enforcement: str, expected: testing.ActiveStatus
+):
+    cluster.knows_istio = False
+
+    out = context.run(
+        context.on.config_changed(), state(member("producer"), config={"enforcement": enforcement})
+    )
+
+    assert out.unit_status == expected
+
+
+def test_blocked_until_it_is_trusted(context: Context, cluster: Cluster):
+    cluster.trusts = False
+
+    out = context.run(context.on.config_changed(), state(member("producer")))
+
+    assert out.unit_status == testing.BlockedStatus(
+        "may not list authorizationpolicies: run `juju trust mesh --scope=cluster`"
+    )
+
+
+def test_waits_for_a_cluster_that_fails(context: Context, cluster: Cluster):
+    cluster.fails = True
+
+    out = context.run(context.on.config_changed(), state(member("producer")))
+
+    assert isinstance(out.unit_status, testing.WaitingStatus)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        (
+            "enforcement",
+            "network-policy",
+            "enforcement=network-policy: Input should be 'auto', 'authorization-policy' or 'none'",
+        ),
+        ("labels", "ambient", "labels=ambient: 'ambient' is no label of Kubernetes as key=value"),
+        ("labels", "", "labels=: '' is no label of Kubernetes as key=value"),
+    ],
+)
+def test_blocked_by_a_bad_option_while_everything_stands(
+    context: Context, cluster: Cluster, option: str, value: str, message: str
+):
+    producer = member("producer", policy())
+    before = context.run(context.on.config_changed(), state(producer))
+    written = dict(cluster.policies)
+    published = before.get_relation(producer.id)
+
+    out = context.run(context.on.config_changed(), state(published, config={option: value}))
+
+    assert out.unit_status == testing.BlockedStatus(message)
+    assert cluster.policies == written
+    assert out.get_relation(producer.id).local_app_data == published.local_app_data
+
+
+def test_status_stands_when_an_event_finds_nothing_out(context: Context, cluster: Cluster):
+    cluster.trusts = False
+    relation = member("producer")
+    blocked = context.run(context.on.config_changed(), state(relation))
+
+    out = context.run(context.on.relation_joined(blocked.get_relation(relation.id)), blocked)
+
+    assert out.unit_status == blocked.unit_status
+
+
+@pytest.mark.parametrize("event", ["stop", "remove"])
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize("config", [{}, {"labels": "wrong"}])
+def test_last_unit_leaves_nothing_behind(
+    context: Context, cluster: Cluster, event: str, leader: bool, config: dict[str, str]
+):
+    context.run(context.on.config_changed(), state(member("producer", policy())))
+    assert cluster.policies
+
+    context.run(getattr(context.on, event)(), state(leader=leader, config=config, units=0))
+
+    assert cluster.policies == {}
+
+
+def test_unit_that_restarts_leaves_everything(context: Context, cluster: Cluster):
+    context.run(context.on.config_changed(), state(member("producer", policy())))
+    written = dict(cluster.policies)
+
+    context.run(context.on.stop(), state(units=1))
+
+    assert cluster.policies == written
+
+
+def test_goes_in_peace_without_trust(context: Context, cluster: Cluster):
+    cluster.trusts = False
+
+    context.run(context.on.remove(), state(units=0))
+
+
+def test_does_not_go_while_a_cluster_that_fails_may_keep_its_policies(
+    context: Context, cluster: Cluster
+):
+    cluster.fails = True
+
+    with pytest.raises(testing.errors.UncaughtCharmError):
+        context.run(context.on.remove(), state(units=0))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_action_lists_what_was_accepted_and_refused(context: Context):
+    producer = member("producer", policy(), OVERREACHING, UNRENDERABLE)
+
+    context.run(context.on.action("policies"), state(producer))
+
+    results = context.action_results or {}
+    rows = json.loads(results["rows"])
+    assert [(row["app"], row["state"], row["reason"]) for row in rows] == [
+        ("producer", "accepted", ""),
+        ("producer", "refused", "its target is database, not the sender"),
+        (
+            "producer",
+            "refused",
+            "a policy for units is decided at L4, where there are no hosts, methods or paths",
+        ),
+    ]
+    accepted = "producer  accepted  scraper of demo may call GET :8080 /data on Service producer"
+    assert results["table"].splitlines()[0] == accepted
+
+
+def explain(context: Context, state: testing.State, **params: str | int) -> tuple[str, str]:
+    """Return the verdict on scraper's call to the producer, and the reason."""
+    call = {"from": "scraper", "to": "producer", "port": 8080, "method": "GET", "path": "/data"}
+    context.run(context.on.action("explain", {**call, **params}), state)
+    results = context.action_results or {}
+    return results["verdict"], results["reason"]
+
+
+def test_action_explains_what_is_allowed_and_what_is_not(context: Context, cluster: Cluster):
+    cluster.pods = {"producer": LABELS, "scraper": LABELS}
+    related = state(member("producer", policy()), member("scraper"))
+
+    allowed = explain(context, related)
+    denied = explain(context, related, method="POST")
+
+    policy_in_words = "scraper of demo may call GET :8080 /data on Service producer"
+    assert allowed == ("allowed", policy_in_words)
+    assert denied == ("denied", f"no policy allows it ({policy_in_words})")
+
+
+def test_action_knows_who_has_left_the_mesh(context: Context, cluster: Cluster):
+    cluster.pods = {"producer": LABELS, "scraper": {}}
+    related = state(member("producer", policy()), member("scraper"))
+
+    verdict = explain(context, related)
+
+    assert verdict == ("denied", "scraper is not on this mesh, so it has no identity")
+
+
+def test_action_explains_a_caller_of_another_model(context: Context, cluster: Cluster):
+    cluster.pods = {"producer": LABELS}
+    related = state(member("producer", policy(source_namespace="remote")))
+
+    assert explain(context, related, model="remote")[0] == "allowed"
+    assert explain(context, related, model="elsewhere")[0] == "denied"
+
+
+def test_action_does_not_use_a_policy_that_istio_does_not_have(context: Context, cluster: Cluster):
+    cluster.pods = {"producer": LABELS, "scraper": LABELS}
+
+    asked = state(member("producer", UNRENDERABLE), member("scraper"))
+    enforced = state(member("producer", UNIT), member("scraper"))
+
+    assert explain(context, asked, to="producer/0")[0] == "denied"
+    assert explain(context, enforced, to="producer/0", port=9090)[0] == "allowed"
+
+
+def test_action_says_when_nothing_is_enforced(context: Context, cluster: Cluster):
+    cluster.knows_istio = False
+
+    verdict = explain(context, state(member("producer", policy())), method="POST")
+
+    assert verdict == (
+        "allowed",
+        f"nothing is enforced: {NO_ISTIO}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("leader", "config", "message"),
+    [
+        (False, {}, "only the leader knows: juju run mesh/leader"),
+        (True, {"enforcement": "network-policy"}, "enforcement=network-policy: Input should be"),
+    ],
+)
+@pytest.mark.parametrize("action", ["policies", "explain"])
+def test_action_fails_where_it_is_not_known_what_is_enforced(
+    context: Context,
+    action: str,
+    leader: bool,
+    config: dict[str, str],
+    message: str,
+):
+    params = {"from": "scraper", "to": "producer", "port": 1} if action == "explain" else {}
+
+    with pytest.raises(testing.ActionFailed, match=message):
+        context.run(context.on.action(action, params), state(leader=leader, config=config))
