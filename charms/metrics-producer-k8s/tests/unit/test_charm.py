@@ -1,0 +1,222 @@
+"""What the charm does with its workload, its relations and its status."""
+
+import json
+import pathlib
+
+import pytest
+from ops import pebble, testing
+
+import workload
+from charm import ProducerCharm
+
+UUID = "c2e9f4d5-dcb3-4870-8509-330eb9745ee8"
+
+Context = testing.Context[ProducerCharm]
+
+
+def state(
+    container: testing.Container, *relations: testing.RelationBase, leader: bool = True
+) -> testing.State:
+    return testing.State(
+        leader=leader,
+        model=testing.Model(name="demo", uuid=UUID),
+        containers=[container],
+        relations=relations,
+    )
+
+
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize(
+    "event", ["config_changed", "leader_elected", "upgrade_charm", "pebble_ready"]
+)
+def test_each_event_opens_the_ports_and_starts_the_workload(
+    context: Context, container: testing.Container, event: str, leader: bool
+):
+    on = context.on
+    events = {
+        "config_changed": on.config_changed(),
+        "leader_elected": on.leader_elected(),
+        "upgrade_charm": on.upgrade_charm(),
+        "pebble_ready": on.pebble_ready(container),
+    }
+
+    out = context.run(events[event], state(container, leader=leader))
+
+    assert out.opened_ports == {testing.TCPPort(9090), testing.TCPPort(8080)}
+    statuses = out.get_container("producer").service_statuses
+    assert statuses == {"producer": pebble.ServiceStatus.ACTIVE}
+    assert out.workload_version == "1.0.0"
+    assert out.unit_status == testing.ActiveStatus("not on a service mesh")
+
+
+def test_container_has_the_program_that_the_layer_runs(
+    context: Context, container: testing.Container
+):
+    out = context.run(context.on.pebble_ready(container), state(container))
+
+    after = out.get_container("producer")
+    service = after.plan.services["producer"]
+    assert service.command == "python3 /opt/producer/server.py"
+    assert service.environment == {
+        "METRICS_PORT": "9090",
+        "DATA_PORT": "8080",
+        "VERSION": "1.0.0",
+    }
+    check = after.plan.checks["serving"]
+    assert (check.level, check.http) == (
+        pebble.CheckLevel.READY,
+        {"url": "http://localhost:8080/health"},
+    )
+    program = after.get_filesystem(context) / "opt/producer/server.py"
+    assert program.read_text() == pathlib.Path(workload.__file__).with_name("server.py").read_text()
+
+
+def test_leader_publishes_what_prometheus_scrapes(context: Context, container: testing.Container):
+    relation = testing.Relation("metrics", remote_app_name="scraper")
+
+    out = context.run(context.on.relation_created(relation), state(container, relation))
+
+    bags = out.get_relation(relation.id)
+    assert bags.local_app_data == {
+        "scrape_jobs": (
+            '[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9090"]}]}]'
+        ),
+        "scrape_metadata": (
+            f'{{"model": "demo", "model_uuid": "{UUID}", "application": "producer", '
+            '"unit": "producer/0", "charm_name": "metrics-producer-k8s"}'
+        ),
+        "alert_rules": bags.local_app_data["alert_rules"],
+    }
+    [group] = json.loads(bags.local_app_data["alert_rules"])["groups"]
+    [rule] = group["rules"]
+    topology = f'juju_model="demo", juju_model_uuid="{UUID}", juju_application="producer"'
+    assert rule["expr"] == f"up{{{topology}}} == 0"
+    assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+
+
+def test_each_unit_publishes_the_name_of_its_pod_in_plain_text(
+    context: Context, container: testing.Container
+):
+    relation = testing.Relation("metrics", remote_app_name="scraper")
+
+    out = context.run(
+        context.on.relation_created(relation), state(container, relation, leader=False)
+    )
+
+    bags = out.get_relation(relation.id)
+    published = {key: value for key, value in bags.local_unit_data.items() if "scrape" in key}
+    assert published == {
+        "prometheus_scrape_unit_address": "producer-0.producer-endpoints.demo.svc.cluster.local",
+        "prometheus_scrape_unit_name": "producer/0",
+    }
+    assert bags.local_app_data == {}
+
+
+def test_leader_publishes_the_url_of_its_data(context: Context, container: testing.Container):
+    relation = testing.Relation("data", remote_app_name="scraper")
+
+    out = context.run(context.on.relation_created(relation), state(container, relation))
+
+    assert out.get_relation(relation.id).local_app_data == {
+        "url": '"http://producer.demo.svc.cluster.local:8080/data"'
+    }
+
+
+def test_follower_publishes_no_url(context: Context, container: testing.Container):
+    relation = testing.Relation("data", remote_app_name="scraper")
+
+    out = context.run(
+        context.on.relation_created(relation), state(container, relation, leader=False)
+    )
+
+    assert out.get_relation(relation.id).local_app_data == {}
+
+
+def policies(out: testing.State, mesh: testing.Relation) -> list[tuple[object, ...]]:
+    """Return each published policy in short."""
+    return [
+        (
+            policy["source_app_name"],
+            policy["target_type"],
+            *((e["methods"], e["ports"], e["paths"]) for e in policy["endpoints"]),
+        )
+        for policy in json.loads(out.get_relation(mesh.id).local_app_data["policies"])
+    ]
+
+
+SERVICE_METRICS = ("scraper", "app", (["GET"], [9090], ["/metrics"]))
+UNIT_METRICS = ("scraper", "unit", (None, [9090], None))
+SERVICE_DATA = ("scraper", "app", (["GET"], [8080], ["/data"]))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        (["metrics", "data"], [SERVICE_METRICS, UNIT_METRICS, SERVICE_DATA]),
+        (["metrics"], [SERVICE_METRICS, UNIT_METRICS]),
+        (["data"], [SERVICE_DATA]),
+        ([], []),
+    ],
+)
+def test_each_relation_lets_its_own_calls_through_and_no_others(
+    context: Context,
+    container: testing.Container,
+    endpoints: list[str],
+    expected: list[tuple[object, ...]],
+):
+    mesh = testing.Relation("service-mesh", remote_app_name="mesh")
+    related = [testing.Relation(name, remote_app_name="scraper") for name in endpoints]
+
+    out = context.run(context.on.config_changed(), state(container, mesh, *related))
+
+    assert policies(out, mesh) == expected
+
+
+def test_relation_that_is_broken_lets_nothing_through(
+    context: Context, container: testing.Container
+):
+    mesh = testing.Relation("service-mesh", remote_app_name="mesh")
+    data = testing.Relation("data", remote_app_name="scraper")
+
+    out = context.run(context.on.relation_broken(data), state(container, mesh, data))
+
+    assert policies(out, mesh) == []
+
+
+def test_waits_for_pebble(context: Context):
+    container = testing.Container("producer", can_connect=False)
+
+    out = context.run(context.on.config_changed(), state(container))
+
+    assert out.unit_status == testing.WaitingStatus("waiting for Pebble")
+
+
+@pytest.mark.parametrize(
+    ("check_status", "expected"),
+    [
+        (pebble.CheckStatus.UP, testing.ActiveStatus("not on a service mesh")),
+        (
+            pebble.CheckStatus.DOWN,
+            testing.WaitingStatus("the workload does not answer its health check"),
+        ),
+    ],
+)
+def test_status_follows_the_health_check(
+    context: Context, check_status: pebble.CheckStatus, expected: testing.ActiveStatus
+):
+    check = testing.CheckInfo("serving", level=pebble.CheckLevel.READY, status=check_status)
+    container = testing.Container(
+        "producer", can_connect=True, layers={"producer": workload.layer()}, check_infos=[check]
+    )
+
+    out = context.run(context.on.update_status(), state(container))
+
+    assert out.unit_status == expected
+
+
+def test_says_what_keeps_it_off_the_mesh(context: Context, container: testing.Container):
+    mesh = testing.Relation("service-mesh", remote_app_name="mesh")
+
+    out = context.run(context.on.config_changed(), state(container, mesh))
+
+    assert out.unit_status == testing.WaitingStatus("waiting for mesh to publish its mesh's labels")
