@@ -1,0 +1,1332 @@
+"""Join a service mesh from a charm, or offer one.
+
+This is an independent implementation of the ``service_mesh`` and ``cross_model_mesh`` interfaces. A
+charm that was written against the published library of this name runs on it unchanged, and it talks
+to charms that carry any published version.
+
+A mesh denies what nobody allowed. Who may call whom follows from Juju's relations: whoever is
+related to a charm over an endpoint may make the calls that the charm's policy for that endpoint
+names, and no other.
+
+Consumer
+========
+
+A charm that joins a mesh says who may call it, and this library does the rest::
+
+    from charms.istio_beacon_k8s.v0.service_mesh import (
+        AppPolicy, Endpoint, Method, ServiceMeshConsumer, UnitPolicy,
+    )
+
+    class ProducerCharm(ops.CharmBase):
+        def __init__(self, framework: ops.Framework):
+            super().__init__(framework)
+            self.mesh = ServiceMeshConsumer(
+                self,
+                policies=[
+                    # Readers call GET /data through the Service.
+                    AppPolicy(
+                        relation="data",
+                        endpoints=[Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])],
+                    ),
+                    # Prometheus scrapes every unit on its own address.
+                    UnitPolicy(relation="metrics", ports=[9090]),
+                ],
+            )
+            framework.observe(self.on.collect_unit_status, self._on_collect_status)
+
+        def _on_collect_status(self, event: ops.CollectStatusEvent):
+            event.add_status(self.mesh.status())
+
+with these endpoints in ``charmcraft.yaml``::
+
+    requires:
+      service-mesh: {interface: service_mesh, limit: 1}
+      require-cmr-mesh: {interface: cross_model_mesh}
+    provides:
+      provide-cmr-mesh: {interface: cross_model_mesh}
+
+Joining puts labels on the application's pods and Service, for which the application needs
+``juju trust <app> --scope=cluster``. A charm that labels its pods in its own way gives
+``auto_join=False`` and uses ``labels()``.
+
+Across models, Juju does not tell the offering side who is calling. The caller tells it by a second
+relation: offer ``provide-cmr-mesh`` *together with* the endpoint that has the policy, and integrate
+the caller's ``require-cmr-mesh`` with that offer.
+
+Provider
+========
+
+A charm that offers a mesh publishes the labels by which a pod joins, and enforces what the others
+ask for::
+
+    from charms.istio_beacon_k8s.v0.service_mesh import (
+        MeshType, PolicyResourceManager, ServiceMeshProvider, kubernetes_errors, kubernetes_status,
+    )
+
+    self.mesh = ServiceMeshProvider(self, labels={"istio.io/dataplane-mode": "ambient"})
+    ...
+    review = self.mesh.review()
+    manager = PolicyResourceManager(self, lightkube.Client(field_manager=self.app.name))
+    try:
+        refused = review.refused + manager.reconcile(review.accepted, MeshType.istio)
+    except kubernetes_errors() as error:
+        status = kubernetes_status(error, self.app.name)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import hashlib
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import ops
+import pydantic
+
+if TYPE_CHECKING:
+    # Every hook pays for its imports: lightkube is imported where a Kubernetes call is made.
+    from lightkube import Client
+    from lightkube.core.resource import NamespacedResource
+    from lightkube.generic_resource import GenericNamespacedResource
+
+LIBID = "3f40cb7e3569454a92ac2541c5ca0a0c"
+LIBAPI = 0
+LIBPATCH = 1
+PYDEPS = ["lightkube>=0.15", "pydantic>=2"]
+
+logger = logging.getLogger(__name__)
+
+label_configmap_name_template = "juju-service-mesh-{app_name}-labels"
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+# What Kubernetes allows as a label's value, and enough for Juju's names. A name becomes part of a
+# principal (cluster.local/ns/<model>/sa/<app>) and of a URL, and must not mean something there.
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+# Every pod of a Juju application carries this with the application's name.
+_NAME_LABEL = "app.kubernetes.io/name"
+
+# The name that Juju gives to a remote application on the side that made the offer.
+_REMOTE_ALIAS = re.compile(r"remote-[0-9a-f]{32}")
+
+
+def _checked_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name of an application, a model or a Service")
+    return value
+
+
+_Name = Annotated[str, pydantic.AfterValidator(_checked_name)]
+_Port = Annotated[int, pydantic.Field(ge=1, le=65535)]
+
+
+class Method(str, enum.Enum):
+    """An HTTP method."""
+
+    connect = "CONNECT"
+    delete = "DELETE"
+    get = "GET"
+    head = "HEAD"
+    options = "OPTIONS"
+    patch = "PATCH"
+    post = "POST"
+    put = "PUT"
+    trace = "TRACE"
+
+
+class MeshType(str, enum.Enum):
+    """A kind of service mesh."""
+
+    istio = "istio"
+
+
+class PolicyTargetType(str, enum.Enum):
+    """What a policy opens: the application's Service (L7) or each of its units (L4)."""
+
+    app = "app"
+    unit = "unit"
+
+
+class Endpoint(pydantic.BaseModel):
+    """Requests that are allowed; a field that is not given allows any.
+
+    Args:
+        hosts: values of the Host header.
+        ports: TCP ports, 1 to 65535.
+        methods: HTTP methods.
+        paths: paths as Istio matches them: exact, or a prefix or suffix with ``*``.
+    """
+
+    hosts: list[str] | None = None
+    ports: list[_Port] | None = None
+    methods: list[Method] | None = None
+    paths: list[str] | None = None
+
+
+class AppPolicy(pydantic.BaseModel):
+    """Who is related over ``relation`` may call ``endpoints`` through the Service (L7).
+
+    Args:
+        relation: the name of the charm's endpoint.
+        endpoints: the requests that are allowed; none given allows all.
+        service: the name of the Service, when it is not the application's own.
+    """
+
+    relation: str
+    endpoints: list[Endpoint]
+    service: str | None = None
+
+
+class UnitPolicy(pydantic.BaseModel):
+    """Who is related over ``relation`` may reach every unit directly (L4).
+
+    Args:
+        relation: the name of the charm's endpoint.
+        ports: TCP ports of the units; none given allows all.
+    """
+
+    relation: str
+    ports: list[_Port] | None = None
+
+
+class Policy(AppPolicy):
+    """The name of AppPolicy in version 0.2; use AppPolicy."""
+
+    def __init__(self, **data: Any) -> None:
+        warnings.warn("Policy is deprecated: use AppPolicy", DeprecationWarning, stacklevel=2)
+        super().__init__(**data)
+
+
+class MeshPolicy(pydantic.BaseModel):
+    """A policy as it goes over the wire: the source may call these endpoints of the target.
+
+    A target of type ``app`` is a Service: named by ``target_service``, or else by
+    ``target_app_name``. A target of type ``unit`` is a set of pods: those of ``target_app_name``,
+    or those that carry ``target_selector_labels``.
+
+    Raises:
+        pydantic.ValidationError: a name is not one, or the target does not fit its type.
+    """
+
+    source_namespace: _Name
+    source_app_name: _Name
+    target_namespace: _Name
+    target_app_name: _Name | None = None
+    target_selector_labels: dict[str, str] | None = None
+    target_service: _Name | None = None
+    target_type: PolicyTargetType = PolicyTargetType.app
+    endpoints: list[Endpoint] = pydantic.Field(default_factory=list[Endpoint])
+
+    @pydantic.model_validator(mode="after")
+    def _target_fits_its_type(self) -> MeshPolicy:
+        unfit = (
+            self._unfit_unit() if self.target_type is PolicyTargetType.unit else self._unfit_app()
+        )
+        if unfit:
+            raise ValueError(unfit)
+        return self
+
+    def _unfit_app(self) -> str | None:
+        if self.target_selector_labels:
+            return "an app target takes no target_selector_labels"
+        if not (self.target_app_name or self.target_service):
+            return "an app target needs target_app_name or target_service"
+        return None
+
+    def _unfit_unit(self) -> str | None:
+        if self.target_service:
+            return "a unit target takes no target_service"
+        if self.target_app_name and self.target_selector_labels:
+            return "a unit target takes target_app_name or target_selector_labels, not both"
+        return None
+
+
+class CMRData(pydantic.BaseModel):
+    """Who an application really is that is known by an alias here (cross-model relation)."""
+
+    app_name: _Name
+    juju_model_name: _Name
+
+
+class ServiceMeshProviderAppData(pydantic.BaseModel):
+    """What a provider publishes; ``mesh_type`` is None where it named none that is known here."""
+
+    labels: dict[str, str]
+    mesh_type: MeshType | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A policy that was not accepted.
+
+    Args:
+        app: the application that asked for it, as it is known here.
+        entry: what it asked for, as JSON; the whole value where that could not be read.
+        reason: why, in a sentence.
+    """
+
+    app: str
+    entry: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Review:
+    """What a provider was asked for: what stands, and what it refused."""
+
+    accepted: list[MeshPolicy]
+    refused: list[Refusal]
+
+
+def _reason(error: Exception) -> str:
+    """Return the first thing that is wrong, without what pydantic adds."""
+    if not isinstance(error, pydantic.ValidationError):
+        return f"not JSON: {error}"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
+
+
+def _publish(relation: ops.Relation, app: ops.Application, values: Mapping[str, str]) -> None:
+    """Write what differs. Leader only."""
+    try:
+        bag = relation.data[app]
+        if changed := {key: value for key, value in values.items() if bag.get(key) != value}:
+            bag.update(changed)
+    except (ops.RelationDataAccessError, ops.ModelError) as error:
+        # While an application is torn down Juju may refuse its leader the databag.
+        logger.warning("Cannot publish over %s: %s", relation, error)
+
+
+# --- Building policies --------------------------------------------------------------------------
+
+
+def build_mesh_policies(
+    relation_mapping: Mapping[str, list[ops.Relation]],
+    target_app_name: str,
+    target_namespace: str,
+    policies: Iterable[Policy | AppPolicy | UnitPolicy],
+    cmr_application_data: Mapping[str, CMRData] | None = None,
+) -> list[MeshPolicy]:
+    """Return what the policies mean for the applications that are related now.
+
+    The order is that of ``policies``, and of relation ids within one; nothing is in it twice. A
+    remote application on the offering side of a cross-model relation is left out until its identity
+    is known.
+
+    Args:
+        relation_mapping: the relations by endpoint, such as ``charm.model.relations``.
+        target_app_name: the application that the policies open, such as ``charm.app.name``.
+        target_namespace: its Kubernetes namespace, which is the model's name.
+        policies: what the charm allows, and to whom.
+        cmr_application_data: identities by local alias, as from ``get_data_from_cmr_relation``.
+    """
+    found = [
+        _mesh_policy(policy, source, target_app_name, target_namespace)
+        for policy in policies
+        for relation in sorted(relation_mapping[policy.relation], key=lambda relation: relation.id)
+        if (source := _source(relation.app.name, target_namespace, cmr_application_data or {}))
+    ]
+    return list({policy.model_dump_json(): policy for policy in found}.values())
+
+
+def _source(app: str, namespace: str, identities: Mapping[str, CMRData]) -> CMRData | None:
+    if app in identities:
+        return identities[app]
+    if _REMOTE_ALIAS.fullmatch(app):
+        return None
+    return CMRData(app_name=app, juju_model_name=namespace)
+
+
+def _mesh_policy(
+    policy: Policy | AppPolicy | UnitPolicy, source: CMRData, app: str, namespace: str
+) -> MeshPolicy:
+    unit = isinstance(policy, UnitPolicy)
+    return MeshPolicy(
+        source_namespace=source.juju_model_name,
+        source_app_name=source.app_name,
+        target_namespace=namespace,
+        target_app_name=app,
+        target_service=None if unit else policy.service,
+        target_type=PolicyTargetType.unit if unit else PolicyTargetType.app,
+        endpoints=_unit_endpoints(policy) if unit else policy.endpoints,
+    )
+
+
+def _unit_endpoints(policy: UnitPolicy) -> list[Endpoint]:
+    return [Endpoint(ports=policy.ports)] if policy.ports else []
+
+
+def get_data_from_cmr_relation(cmr_relations: Iterable[ops.Relation]) -> dict[str, CMRData]:
+    """Return the identities that arrived, by the application's name as it is seen here.
+
+    An identity that cannot be read, or whose names are not names, is left out and logged.
+
+    Args:
+        cmr_relations: the relations of the ``cross_model_mesh`` interface, provider side.
+    """
+    identities: dict[str, CMRData] = {}
+    for relation in cmr_relations:
+        if text := relation.data[relation.app].get("cmr_data"):
+            try:
+                identities[relation.app.name] = CMRData.model_validate_json(text)
+            except pydantic.ValidationError as error:
+                logger.warning("Refused the identity of %s: %s", relation.app.name, _reason(error))
+    return identities
+
+
+# --- Consumer -----------------------------------------------------------------------------------
+
+
+class ServiceMeshConsumer(ops.Object):
+    """Puts the charm's application on the mesh that it is related to.
+
+    It observes every event that can change the answer and makes the databags and labels match the
+    relations as they are then: what one event missed, the next puts right. Only the leader writes.
+
+    Args:
+        charm: the charm.
+        mesh_relation_name: its ``service_mesh`` endpoint (requires).
+        cross_model_mesh_requires_name: its ``cross_model_mesh`` endpoint (requires), over which it
+            says who it is.
+        cross_model_mesh_provides_name: its ``cross_model_mesh`` endpoint (provides), over which
+            others say so.
+        policies: who may call this application.
+        auto_join: label the application's pods and Service. Turned off later, what was set is
+            removed.
+    """
+
+    # What no relation holds: whether there may be labels to remove, how the last reconcile went,
+    # and what Juju said of remote models. A new pod starts without it, and learns it again from its
+    # first events.
+    _memory = ops.StoredState()
+
+    def __init__(
+        self,
+        charm: ops.CharmBase,
+        mesh_relation_name: str = "service-mesh",
+        cross_model_mesh_requires_name: str = "require-cmr-mesh",
+        cross_model_mesh_provides_name: str = "provide-cmr-mesh",
+        policies: Sequence[Policy | AppPolicy | UnitPolicy] | None = None,
+        auto_join: bool = True,
+    ) -> None:
+        super().__init__(charm, mesh_relation_name)
+        self._charm = charm
+        self._mesh_relation_name = mesh_relation_name
+        self._requires_name = cross_model_mesh_requires_name
+        self._provides_name = cross_model_mesh_provides_name
+        self._policies = list(policies or ())
+        self._auto_join = auto_join
+        self._client: Client | None = None
+        self._memory.set_default(joined=False, trouble=None, other_model={})
+        for event in self._events():
+            self.framework.observe(event, self._on_change)
+        self.framework.observe(self.framework.on.commit, self._on_commit)
+
+    def _events(self) -> Iterable[ops.BoundEvent]:
+        """Return every event that can change the answer, once."""
+        on = self._charm.on
+        cross_model = (self._requires_name, self._provides_name)
+        related = (policy.relation for policy in self._policies)
+        for name in dict.fromkeys((self._mesh_relation_name, *cross_model, *related)):
+            yield from (
+                on[name].relation_created,
+                on[name].relation_changed,
+                on[name].relation_broken,
+            )
+        for name in dict.fromkeys(cross_model):
+            yield on[name].relation_departed
+        yield from (on.leader_elected, on.config_changed, on.upgrade_charm, on.update_status)
+
+    def _on_change(self, _: ops.EventBase) -> None:
+        """Make the databags and the labels match the relations as they are now."""
+        self._memory.trouble = None
+        if self._charm.unit.is_leader():
+            self.update_service_mesh()
+            self._reconcile_labels()
+        elif self._auto_join and self.labels():
+            self._memory.joined = True
+
+    def _on_commit(self, _: ops.EventBase) -> None:
+        """Close the connection to Kubernetes, where lightkube can, when all handlers have run."""
+        close: Callable[[], None] | None = getattr(self._client, "close", None)
+        if close:
+            close()
+
+    def update_service_mesh(self) -> None:
+        """Publish who this application is and who may call it, if this unit is the leader.
+
+        The library does this by itself; a charm calls it only when something else changed that a
+        policy depends on.
+        """
+        if not self._charm.unit.is_leader():
+            return
+        me = CMRData(app_name=self._charm.app.name, juju_model_name=self._charm.model.name)
+        for relation in self._charm.model.relations[self._requires_name]:
+            _publish(relation, self._charm.app, {"cmr_data": json.dumps(me.model_dump())})
+        if self._relation:
+            policies = [policy.model_dump(mode="json") for policy in self._mesh_policies()]
+            _publish(self._relation, self._charm.app, {"policies": json.dumps(policies)})
+
+    def _mesh_policies(self) -> list[MeshPolicy]:
+        identities = self._identities()
+        identified = {
+            name: [each for each in relations if not self._waits(each, identities)]
+            for name, relations in self._policy_relations().items()
+        }
+        return build_mesh_policies(
+            relation_mapping=identified,
+            target_app_name=self._charm.app.name,
+            target_namespace=self._charm.model.name,
+            policies=self._policies,
+            cmr_application_data=identities,
+        )
+
+    def _policy_relations(self) -> dict[str, list[ops.Relation]]:
+        names = dict.fromkeys(policy.relation for policy in self._policies)
+        return {name: self._charm.model.relations[name] for name in names}
+
+    def _identities(self) -> dict[str, CMRData]:
+        return get_data_from_cmr_relation(self._charm.model.relations[self._provides_name])
+
+    def waiting_for_identity(self) -> list[ops.Relation]:
+        """Return the cross-model relations that have a policy and no identity yet, by relation id.
+
+        Whoever is on the other side of one of these is denied. Without a mesh, nothing waits.
+        """
+        if self._relation is None:
+            return []
+        identities = self._identities()
+        relations = (each for found in self._policy_relations().values() for each in found)
+        waiting = (each for each in relations if self._waits(each, identities))
+        return sorted(waiting, key=lambda relation: relation.id)
+
+    def _waits(self, relation: ops.Relation, identities: Mapping[str, CMRData]) -> bool:
+        """Tell whether the other side is in another model, and has not said who it is."""
+        if relation.app.name in identities or relation.app == self._charm.app:
+            return False
+        alias = _REMOTE_ALIAS.fullmatch(relation.app.name)
+        return alias is not None or self._is_to_other_model(relation)
+
+    def _is_to_other_model(self, relation: ops.Relation) -> bool:
+        """Ask Juju whether the other side is in another model; once, as it costs a process."""
+        known = self._memory.other_model
+        if (key := str(relation.id)) not in known:
+            try:
+                known[key] = relation.remote_model.uuid != self._charm.model.uuid
+            except ops.ModelError:  # Juju before 3.6.2 cannot tell
+                known[key] = False
+        return known[key]
+
+    @property
+    def _relation(self) -> ops.Relation | None:
+        return self._charm.model.get_relation(self._mesh_relation_name)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the application is related to a mesh."""
+        return self._relation is not None
+
+    def _provided(self) -> ServiceMeshProviderAppData | None:
+        return _provider_data(self._relation) if self._relation else None
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels by which a pod joins the mesh; none until a mesh has published some."""
+        provided = self._provided()
+        return provided.labels if provided else {}
+
+    def mesh_type(self) -> MeshType | None:
+        """Return the kind of mesh; None without a mesh, and where it did not say."""
+        provided = self._provided()
+        return provided.mesh_type if provided else None
+
+    def status(self) -> ops.StatusBase:
+        """Return whether the application is on the mesh and, if not, why.
+
+        It is for ``collect_unit_status``, in any event:
+
+        - Active: on the mesh, or not related to one, which is no fault; the message says so. It
+          also names a label that was left alone, such as one that somebody else set.
+        - Blocked: Kubernetes refuses. The message has verb and object, and the command that helps.
+        - Waiting: the mesh has published no labels yet, or Kubernetes did not do as it was asked;
+          the next event tries again.
+
+        The relation, and what the mesh published, is looked at now. What Kubernetes said is
+        remembered from the last event in which this unit, as the leader, asked; other units do
+        not know.
+        """
+        if self._memory.trouble:
+            return ops.StatusBase.from_name(*self._memory.trouble)
+        if self._relation is None:
+            return ops.ActiveStatus("not on a service mesh")
+        if self._provided() is None:
+            return ops.WaitingStatus(
+                f"waiting for {self._relation.app.name} to publish its mesh's labels"
+            )
+        if not self._auto_join:
+            return ops.ActiveStatus("mesh labels are left to the charm")
+        return ops.ActiveStatus()
+
+    def _reconcile_labels(self) -> None:
+        """Put the labels on, or take them off. What a mesh has not said yet changes nothing."""
+        if self._relation is None or not self._auto_join:
+            if self._memory.joined:
+                self._ask_kubernetes(self._leave)
+        elif provided := self._provided():
+            self._ask_kubernetes(lambda: self._join(provided.labels))
+
+    def _join(self, labels: dict[str, str]) -> None:
+        left_alone = self._set_labels(labels)
+        self._memory.joined = True
+        if left_alone:
+            self._remember(ops.ActiveStatus("; ".join(left_alone.values())))
+
+    def _leave(self) -> None:
+        self._set_labels({})
+        self._memory.joined = False
+
+    def _set_labels(self, labels: dict[str, str]) -> dict[str, str]:
+        return reconcile_charm_labels(
+            client=self.lightkube_client,
+            app_name=self._charm.app.name,
+            namespace=self._charm.model.name,
+            label_configmap_name=label_configmap_name_template.format(
+                app_name=self._charm.app.name
+            ),
+            labels=labels,
+        )
+
+    def _ask_kubernetes(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except kubernetes_errors() as error:
+            status = kubernetes_status(error, self._charm.app.name)
+            logger.warning("%s (%s)", status.message, error)
+            self._remember(status)
+            # What is refused did nothing; anything else may have got halfway.
+            self._memory.joined |= not isinstance(status, ops.BlockedStatus)
+
+    def _remember(self, status: ops.StatusBase) -> None:
+        self._memory.trouble = [status.name, status.message]
+
+    @property
+    def lightkube_client(self) -> Client:
+        """The Kubernetes client that this library uses."""
+        if self._client is None:
+            from lightkube import Client
+
+            self._client = Client(
+                namespace=self._charm.model.name, field_manager=self._charm.app.name
+            )
+        return self._client
+
+
+_MESH_TYPES = {json.dumps(mesh_type): mesh_type for mesh_type in MeshType}
+
+
+def _provider_data(relation: ops.Relation) -> ServiceMeshProviderAppData | None:
+    """Return what the mesh published; None where there are no labels that can be read."""
+    bag = relation.data[relation.app]
+    if "labels" not in bag:
+        return None
+    try:
+        labels = json.loads(bag["labels"])
+        mesh_type = _MESH_TYPES.get(bag.get("mesh_type", ""))
+        return ServiceMeshProviderAppData(labels=labels, mesh_type=mesh_type)
+    except (ValueError, RecursionError) as error:
+        logger.warning("Cannot read the labels of %s: %s", relation.app.name, _reason(error))
+        return None
+
+
+# --- Provider -----------------------------------------------------------------------------------
+
+
+class ServiceMeshProvider(ops.Object):
+    """Offers a mesh to related applications, and collects the policies that they ask for.
+
+    Args:
+        charm: the charm.
+        labels: the labels by which a pod joins the mesh.
+        mesh_type: the kind of mesh.
+        mesh_relation_name: the charm's ``service_mesh`` endpoint (provides).
+    """
+
+    def __init__(
+        self,
+        charm: ops.CharmBase,
+        labels: Mapping[str, str],
+        mesh_type: MeshType = MeshType.istio,
+        mesh_relation_name: str = "service-mesh",
+    ) -> None:
+        super().__init__(charm, mesh_relation_name)
+        self._charm = charm
+        self._data = {"labels": json.dumps(dict(labels)), "mesh_type": json.dumps(mesh_type)}
+        self._relation_name = mesh_relation_name
+        self._logged: set[Refusal] = set()
+        on = charm.on
+        created = on[mesh_relation_name].relation_created
+        for event in (created, on.config_changed, on.leader_elected, on.upgrade_charm):
+            self.framework.observe(event, self._on_change)
+
+    def _on_change(self, _: ops.EventBase) -> None:
+        self.update_relations()
+
+    def update_relations(self) -> None:
+        """Publish the labels and the kind of mesh to all, if this unit is the leader."""
+        if self._charm.unit.is_leader():
+            for relation in self._relations():
+                _publish(relation, self._charm.app, self._data)
+
+    def mesh_info(self) -> list[MeshPolicy]:
+        """Return every well-formed policy that was asked for, relation by relation.
+
+        Whether it was the sender's to ask is not looked at: see ``review``.
+        """
+        return [asked for _, asked in self._asked() if isinstance(asked, MeshPolicy)]
+
+    def review(self) -> Review:
+        """Return the policies that stand, and what was refused, from whom and why.
+
+        Beside what is malformed, this refuses what is not the sender's to ask:
+
+        - A target that is not the sender: another application or namespace, a Service that belongs
+          to another application on this mesh (it has that name, or that name and a dash before
+          more), or pods selected without the sender's own ``app.kubernetes.io/name``.
+        - A unit target with neither application nor selector, which would open a whole namespace.
+
+        For a sender in this model that is exact. Of a sender in another model only an alias is
+        known here: its targets are believed as long as they are not in this model.
+        """
+        reviewed = [self._reviewed(app, asked) for app, asked in self._asked()]
+        return Review(
+            accepted=[entry for entry in reviewed if isinstance(entry, MeshPolicy)],
+            refused=[entry for entry in reviewed if isinstance(entry, Refusal)],
+        )
+
+    def _relations(self) -> list[ops.Relation]:
+        return self._charm.model.relations[self._relation_name]
+
+    def _asked(self) -> Iterable[tuple[str, MeshPolicy | Refusal]]:
+        """Return each entry with its sender, well-formed or refused."""
+        for relation in self._relations():
+            app = relation.app.name
+            text = relation.data[relation.app].get("policies", "[]")
+            try:
+                entries = _json_list(text)
+            except (ValueError, RecursionError) as error:
+                yield app, self._refuse(app, text, _reason(error))
+            else:
+                yield from ((app, self._parsed(app, entry)) for entry in entries)
+
+    def _parsed(self, app: str, entry: object) -> MeshPolicy | Refusal:
+        try:
+            return MeshPolicy.model_validate(entry)
+        except pydantic.ValidationError as error:
+            return self._refuse(app, json.dumps(entry), _reason(error))
+
+    def _reviewed(self, app: str, asked: MeshPolicy | Refusal) -> MeshPolicy | Refusal:
+        if isinstance(asked, MeshPolicy) and (reason := self._overreach(app, asked)):
+            return self._refuse(app, json.dumps(asked.model_dump(mode="json")), reason)
+        return asked
+
+    def _overreach(self, app: str, policy: MeshPolicy) -> str | None:
+        """Return why a policy is not the sender's to ask for, if it is not."""
+        unit = policy.target_type is PolicyTargetType.unit
+        if unit and not (policy.target_app_name or policy.target_selector_labels):
+            return "a unit target without application or selector opens the whole namespace"
+        here = policy.target_namespace == self._charm.model.name
+        if _REMOTE_ALIAS.fullmatch(app):
+            return "a sender in another model has no targets in this one" if here else None
+        if not here:
+            return f"its target is in {policy.target_namespace}, not in the sender's model"
+        return self._foreign_target(app, policy)
+
+    def _foreign_target(self, app: str, policy: MeshPolicy) -> str | None:
+        """Return why a target in this model is not the sender's, if it is not."""
+        if policy.target_app_name not in (None, app):
+            return f"its target is {policy.target_app_name}, not the sender"
+        owner = self._owner(policy.target_service or app)
+        if owner not in (None, app):
+            return f"the Service {policy.target_service} belongs to {owner}, not to the sender"
+        selector = policy.target_selector_labels
+        if selector and selector.get(_NAME_LABEL) != app:
+            return f"its selector has not {_NAME_LABEL}={app} and so may select others' pods"
+        return None
+
+    def _owner(self, service: str) -> str | None:
+        """Return the application on this mesh to which a Service belongs by its name."""
+        apps = (relation.app.name for relation in self._relations())
+        return max(
+            (app for app in apps if f"{service}-".startswith(f"{app}-")), key=len, default=None
+        )
+
+    def _refuse(self, app: str, entry: str, reason: str) -> Refusal:
+        refusal = Refusal(app, entry, reason)
+        if refusal not in self._logged:
+            logger.warning("Refused a policy of %s: %s", app, reason)
+            self._logged.add(refusal)
+        return refusal
+
+
+def _json_list(text: str) -> list[object]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise ValueError("policies are a list")
+    return cast("list[object]", value)
+
+
+# --- Kubernetes ---------------------------------------------------------------------------------
+
+_API_PATH = re.compile(r"/(?:api|apis/[^/]+)/v\w+/(?:namespaces/[^/]+/)?(?P<object>.+)")
+_VERBS = {"DELETE": "delete", "PATCH": "patch", "POST": "create", "PUT": "update"}
+
+
+class IstioNotInstalledError(Exception):
+    """The cluster has no AuthorizationPolicies, which come with Istio."""
+
+    def __init__(self) -> None:
+        super().__init__("the cluster has no AuthorizationPolicies: install Istio first")
+
+
+def kubernetes_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised when Kubernetes refuses, fails, is away, or has no Istio.
+
+    For ``except kubernetes_errors() as error``, which imports nothing unless something is raised.
+    Catching lightkube.ApiError is not enough: a dropped connection, and an answer that is not JSON,
+    such as the 404 for an unknown kind, are errors of the HTTP client below. That is httpx for
+    lightkube 0.x and httpx2 for 1.x; both have one ancestor for these and for ApiError.
+    """
+    from lightkube import ApiError
+    from lightkube.core.exceptions import ConfigError
+
+    http_error = next(cls for cls in ApiError.__mro__ if cls.__base__ is Exception)
+    return (http_error, ConfigError, IstioNotInstalledError)
+
+
+def kubernetes_status(error: Exception, app_name: str) -> ops.StatusBase:
+    """Return what a unit's status is to say of an error out of ``kubernetes_errors``.
+
+    Blocked where somebody has to do something: where Kubernetes forbids (403), with the object, the
+    verb and the command that helps, and where there is no Istio. Else Waiting: a conflict, a server
+    that fails or is away may be over at the next event.
+
+    Args:
+        error: what was raised.
+        app_name: the application to trust.
+    """
+    if isinstance(error, IstioNotInstalledError):
+        return ops.BlockedStatus(str(error))
+    response = getattr(error, "response", None)
+    if response is None:
+        return ops.WaitingStatus(f"Kubernetes is away ({type(error).__name__}), will try again")
+    asked = _request_words(response.request.method, response.request.url.path)
+    if response.status_code == 403:
+        return ops.BlockedStatus(f"may not {asked}: run `juju trust {app_name} --scope=cluster`")
+    return ops.WaitingStatus(f"could not {asked} ({response.status_code}), will try again")
+
+
+def _request_words(method: str, path: str) -> str:
+    """Return verb and object of a request, such as `get statefulsets/producer`."""
+    found = _API_PATH.search(path)
+    target = found["object"] if found else path
+    return f"{_VERBS.get(method, 'get' if '/' in target else 'list')} {target}"
+
+
+def _code(error: Exception) -> int | None:
+    """Return the HTTP status that Kubernetes answered with, if it did."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> Generator[None]:
+    try:
+        yield
+    except kubernetes_errors() as error:
+        if _code(error) != 404:
+            raise
+
+
+# lightkube is typed in part only, which strict type checking cannot use: inside this module a
+# client is Any, and what it returns is looked at as the JSON that it is.
+_AnyClient = Any
+
+
+# --- Labels -------------------------------------------------------------------------------------
+
+_JUJU_PREFIXES = (
+    "app.kubernetes.io/",
+    "app.juju.is/",
+    "model.juju.is/",
+    "controller.juju.is/",
+)
+
+_FIELD_MANAGER = "juju-service-mesh"
+
+# For each label, the values that this library may have given it, the newest first.
+_Ours = dict[str, list[str]]
+
+
+def reconcile_charm_labels(
+    client: Client,
+    app_name: str,
+    namespace: str,
+    label_configmap_name: str,
+    labels: Mapping[str, str],
+) -> dict[str, str]:
+    """Give these labels to an application's pods and Service, and remove those given before.
+
+    What is ours is in a ConfigMap, recorded *before* it is set: a crash between any two calls
+    leaves nothing behind that the next call would not find. Giving no labels removes the ConfigMap
+    too. Where nothing is to be changed, this makes three reads and no write.
+
+    Left alone are labels that are Juju's or in a selector, those that Kubernetes would not take,
+    and those that somebody else set to another value.
+
+    Args:
+        client: a lightkube client.
+        app_name: the application, whose StatefulSet and Service have its name.
+        namespace: the namespace of both.
+        label_configmap_name: see ``label_configmap_name_template``.
+        labels: the labels to have. Juju's pods restart, one by one, when they change.
+
+    Returns:
+        Why a label was left alone, in a few words, by its key.
+
+    Raises:
+        lightkube.ApiError: Kubernetes refused or failed; see ``kubernetes_errors``.
+    """
+    ledger = _Ledger(client, label_configmap_name, namespace)
+    if not (ledger.exists or labels):
+        return {}
+    carriers = _carriers(client, app_name, namespace)
+    selected = {key for carrier in carriers for key in carrier.selector}
+    refused = _refused_labels(labels, selected)
+    wanted = {key: value for key, value in labels.items() if key not in refused}
+    ours = {key: values for key, values in ledger.ours.items() if not _reserved(key, selected)}
+    _change_labels(ledger, carriers, wanted, ours)
+    taken = {key: why for carrier in carriers for key, why in carrier.taken(wanted, ours).items()}
+    return {**refused, **taken}
+
+
+def _change_labels(
+    ledger: _Ledger, carriers: list[_Carrier], wanted: dict[str, str], ours: _Ours
+) -> None:
+    """Record, change, record: in this order, so that a crash leaves nothing unrecorded."""
+    after: _Ours = {
+        key: [value]
+        for key, value in wanted.items()
+        if any(carrier.is_free(key, value, ours) for carrier in carriers)
+    }
+    changes = [(carrier, carrier.changes(wanted, ours)) for carrier in carriers]
+    if any(change for _, change in changes):
+        ledger.write(_union(after, ours))
+    for carrier, change in changes:
+        carrier.patch(change)
+    ledger.write(after)
+
+
+def _union(newer: _Ours, older: _Ours) -> _Ours:
+    keys = {**older, **newer}
+    return {key: list(dict.fromkeys(newer.get(key, []) + older.get(key, []))) for key in keys}
+
+
+def _reserved(key: str, selected: set[str]) -> bool:
+    """Tell whether a label is Juju's own or selects pods: touching it breaks the application."""
+    return key in selected or key.startswith(_JUJU_PREFIXES)
+
+
+def _refused_labels(labels: Mapping[str, str], selected: set[str]) -> dict[str, str]:
+    legal = {key: _is_legal_label(key, value) for key, value in labels.items()}
+    refused = {key: f"label {key!r} is not legal" for key in labels if not legal[key]}
+    reserved = {key: f"label {key} is Juju's" for key in labels if _reserved(key, selected)}
+    return {**refused, **reserved}
+
+
+def _is_legal_label(key: str, value: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    legal_prefix = not slash or (len(prefix) <= 253 and _LABEL_PREFIX.fullmatch(prefix))
+    return bool(legal_prefix and _NAME.fullmatch(name) and (not value or _NAME.fullmatch(value)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Carrier:
+    """A Kubernetes object that carries the labels, as it is now."""
+
+    client: _AnyClient
+    resource: type[NamespacedResource]
+    name: str
+    namespace: str
+    labels_at: tuple[str, ...]
+    labels: dict[str, str]
+    selector: dict[str, str]
+
+    def is_free(self, key: str, value: str, ours: _Ours) -> bool:
+        """Tell whether the label is not set, set as wanted, or ours to change."""
+        current = self.labels.get(key)
+        return current in (None, value) or current in ours.get(key, ())
+
+    def taken(self, wanted: dict[str, str], ours: _Ours) -> dict[str, str]:
+        """Return, by key, the labels that somebody else set to another value."""
+        where = f"{self.resource.__name__} {self.name}"
+        return {
+            key: f"label {key}={self.labels[key]} on {where} was set by somebody else"
+            for key, value in wanted.items()
+            if not self.is_free(key, value, ours)
+        }
+
+    def changes(self, wanted: dict[str, str], ours: _Ours) -> dict[str, str | None]:
+        """Return what to set, and what of ours to remove (None)."""
+        to_set = {
+            key: value
+            for key, value in wanted.items()
+            if self.labels.get(key) != value and self.is_free(key, value, ours)
+        }
+        unwanted = ours.keys() - wanted.keys()
+        to_remove = {key: None for key in sorted(unwanted) if self.labels.get(key) in ours[key]}
+        return {**to_set, **to_remove}
+
+    def patch(self, changes: dict[str, str | None]) -> None:
+        """Change these labels and nothing else, by a strategic merge."""
+        if changes:
+            body: dict[str, Any] = {"labels": changes}
+            for part in reversed(self.labels_at):
+                body = {part: body}
+            with _missing_is_fine():
+                self.client.patch(self.resource, self.name, body, namespace=self.namespace)
+
+
+def _carriers(client: _AnyClient, app: str, namespace: str) -> list[_Carrier]:
+    """Return the StatefulSet, whose template makes the pods, and the Service, where they exist."""
+    from lightkube.resources.apps_v1 import StatefulSet
+    from lightkube.resources.core_v1 import Service
+
+    places = (
+        (StatefulSet, ("spec", "template", "metadata"), ("spec", "selector", "matchLabels")),
+        (Service, ("metadata",), ("spec", "selector")),
+    )
+    carriers: list[_Carrier] = []
+    for resource, labels_at, selector_at in places:
+        with _missing_is_fine():
+            found = client.get(resource, app, namespace=namespace).to_dict()
+            labels, selector = _dig(found, *labels_at, "labels"), _dig(found, *selector_at)
+            carriers.append(_Carrier(client, resource, app, namespace, labels_at, labels, selector))
+    return carriers
+
+
+def _dig(found: Any, *path: str) -> dict[str, str]:
+    """Return a mapping that may be missing, at a path that may be."""
+    for part in path:
+        found = found.get(part) or {}
+    return found
+
+
+class _LedgerData(pydantic.BaseModel):
+    """The ConfigMap's data: each value is JSON.
+
+    ``labels`` has the newest value of each label, as the published library writes it. While values
+    change, ``replaced`` has those that a pod template or a Service may still have.
+    """
+
+    labels: pydantic.Json[dict[str, str]] = pydantic.Field(default_factory=dict[str, str])
+    replaced: pydantic.Json[dict[str, list[str]]] = pydantic.Field(
+        default_factory=dict[str, list[str]]
+    )
+
+
+class _Ledger:
+    """What this library set, remembered in a ConfigMap."""
+
+    def __init__(self, client: _AnyClient, name: str, namespace: str) -> None:
+        from lightkube.resources.core_v1 import ConfigMap
+
+        self._client, self._name, self._namespace = client, name, namespace
+        self.exists = False
+        self.ours: _Ours = {}
+        with _missing_is_fine():
+            found = client.get(ConfigMap, name, namespace=namespace)
+            self.exists = True
+            self.ours = self._parse(found.data or {})
+
+    def _parse(self, data: Mapping[str, str]) -> _Ours:
+        try:
+            read = _LedgerData.model_validate(data)
+        except pydantic.ValidationError as error:
+            logger.warning("ConfigMap %s is damaged, starting anew: %s", self._name, _reason(error))
+            return {}
+        return {key: [value, *read.replaced.get(key, ())] for key, value in read.labels.items()}
+
+    def write(self, ours: _Ours) -> None:
+        """Record this, where it differs; nothing to record removes the ConfigMap."""
+        if not ours and self.exists:
+            self._delete()
+        elif ours != self.ours:
+            self._apply(ours)
+        self.exists, self.ours = bool(ours), ours
+
+    def _apply(self, ours: _Ours) -> None:
+        from lightkube.models.meta_v1 import ObjectMeta
+        from lightkube.resources.core_v1 import ConfigMap
+
+        data = {"labels": json.dumps({key: values[0] for key, values in ours.items()})}
+        if replaced := {key: values[1:] for key, values in ours.items() if values[1:]}:
+            data["replaced"] = json.dumps(replaced)
+        metadata = ObjectMeta(name=self._name, namespace=self._namespace)
+        self._client.apply(
+            ConfigMap(metadata=metadata, data=data), field_manager=_FIELD_MANAGER, force=True
+        )
+
+    def _delete(self) -> None:
+        from lightkube.resources.core_v1 import ConfigMap
+
+        with _missing_is_fine():
+            self._client.delete(ConfigMap, self._name, namespace=self._namespace)
+
+
+# --- Resources ----------------------------------------------------------------------------------
+
+# Kubernetes' limit for a name, a DNS subdomain, and what a hash and its dash take of it.
+_NAME_LENGTH = 253 - 9
+
+# Answers that are about one policy and say nothing of the others: it is malformed, its namespace is
+# not there, or it is invalid.
+_ABOUT_ONE_POLICY = (400, 404, 422)
+
+_Manifest = dict[str, Any]
+_Key = tuple[str, str]  # namespace and name
+
+
+def authorization_policy_resource() -> type[GenericNamespacedResource]:
+    """Return lightkube's class for Istio's AuthorizationPolicy (security.istio.io/v1).
+
+    https://istio.io/latest/docs/reference/config/security/authorization-policy/
+    """
+    from lightkube import generic_resource
+
+    module: Any = generic_resource
+    return module.create_namespaced_resource(
+        "security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies"
+    )
+
+
+class PolicyResourceManager:
+    """Keeps the AuthorizationPolicies of a charm as they should be.
+
+    What it owns it finds again by labels, in all namespaces, for which the application needs trust.
+
+    Args:
+        charm: the charm.
+        lightkube_client: for all calls to Kubernetes.
+        labels: what marks the resources of this manager; two managers need different ones. By
+            default, the application and its model.
+        logger: where to log.
+    """
+
+    def __init__(
+        self,
+        charm: ops.CharmBase,
+        lightkube_client: Client,
+        labels: Mapping[str, str] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._app = charm.app.name
+        self._model = charm.model.name
+        self._client: _AnyClient = lightkube_client
+        self._labels = dict(
+            labels or {"mesh-policies-app": self._app, "mesh-policies-model": self._model}
+        )
+        self._log = logger or logging.getLogger(__name__)
+
+    def reconcile(
+        self,
+        policies: Iterable[MeshPolicy],
+        mesh_type: MeshType,
+        raw_policies: Iterable[GenericNamespacedResource] | None = None,
+        force: bool = True,
+        ignore_missing: bool = True,
+    ) -> list[Refusal]:
+        """Make the cluster have these policies, and none other of this manager.
+
+        What is new is applied before what is stale is deleted, so that an update never denies for a
+        moment what is allowed before and after it.
+
+        Args:
+            policies: what to allow.
+            mesh_type: the kind of mesh.
+            raw_policies: resources of ``authorization_policy_resource()``, to be kept as they are.
+            force: take fields over from others who applied them.
+            ignore_missing: let pass what is already gone when it is to be deleted.
+
+        Returns:
+            The policies that could not be applied, each with its reason. All others are.
+
+        Raises:
+            TypeError: a raw policy is of another type.
+            ValueError: the kind of mesh is unknown.
+            IstioNotInstalledError: the cluster has no AuthorizationPolicies.
+            lightkube.ApiError: Kubernetes refused or failed; see ``kubernetes_errors``.
+        """
+        if mesh_type != MeshType.istio:
+            raise ValueError(f"unknown kind of mesh: {mesh_type}")
+        raw = [self._raw(policy) for policy in raw_policies or ()]
+        unique = {self._name(policy): policy for policy in policies}
+        if not (raw or unique):
+            self.delete(ignore_missing)
+            return []
+        existing = self._existing()
+        kept = {self._apply(resource, existing, force) for resource in raw}
+        results = [self._allow(policy, existing, force) for policy in unique.values()]
+        kept |= {result for result in results if not isinstance(result, Refusal)}
+        self._delete(existing.keys() - kept, ignore_missing)
+        return [result for result in results if isinstance(result, Refusal)]
+
+    def delete(self, ignore_missing: bool = True) -> None:
+        """Delete all policies of this manager.
+
+        Args:
+            ignore_missing: let pass what is already gone, and a cluster that knows no such
+                resource.
+
+        Raises:
+            IstioNotInstalledError: the cluster has no AuthorizationPolicies, and nothing may miss.
+            lightkube.ApiError: Kubernetes refused or failed; see ``kubernetes_errors``.
+        """
+        try:
+            existing = self._existing()
+        except IstioNotInstalledError:
+            if not ignore_missing:
+                raise
+        else:
+            self._delete(existing.keys(), ignore_missing)
+
+    def _raw(self, policy: Any) -> _Manifest:
+        """Return a charm's own policy with the marks of this manager."""
+        if not isinstance(policy, authorization_policy_resource()):
+            found = type(policy).__name__
+            raise TypeError(f"a raw policy is a {found}, but must be an AuthorizationPolicy")
+        return self._marked(cast("Any", policy).to_dict())
+
+    def _marked(self, manifest: _Manifest) -> _Manifest:
+        metadata: dict[str, Any] = {"namespace": self._model, **manifest["metadata"]}
+        metadata["labels"] = {**metadata.get("labels", {}), **self._labels}
+        kind = {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy"}
+        return {**kind, "metadata": metadata, "spec": manifest.get("spec", {})}
+
+    def _existing(self) -> dict[_Key, _Manifest]:
+        resource = authorization_policy_resource()
+        try:
+            found = list(self._client.list(resource, namespace="*", labels=dict(self._labels)))
+        except kubernetes_errors() as error:
+            if _code(error) == 404:
+                raise IstioNotInstalledError from error
+            raise
+        return {_key(manifest): manifest for manifest in (policy.to_dict() for policy in found)}
+
+    def _allow(
+        self, policy: MeshPolicy, existing: Mapping[_Key, _Manifest], force: bool
+    ) -> _Key | Refusal:
+        """Apply one policy, and keep what is wrong with it from stopping the others."""
+        if reason := _unrenderable(policy):
+            return self._refuse(policy, reason)
+        try:
+            return self._apply(self._render(policy), existing, force)
+        except kubernetes_errors() as error:
+            if _code(error) not in _ABOUT_ONE_POLICY:
+                raise
+            return self._refuse(policy, str(error))
+
+    def _refuse(self, policy: MeshPolicy, reason: str) -> Refusal:
+        target = policy.target_app_name or policy.target_service or "selected pods"
+        self._log.warning("Refused a policy for %s: %s", target, reason)
+        return Refusal(target, json.dumps(policy.model_dump(mode="json")), reason)
+
+    def _apply(self, manifest: _Manifest, existing: Mapping[_Key, _Manifest], force: bool) -> _Key:
+        key = _key(manifest)
+        if not _is_as_wanted(existing.get(key), manifest):
+            policy: Any = authorization_policy_resource()
+            self._client.apply(policy.from_dict(manifest), field_manager=self._app, force=force)
+        return key
+
+    def _delete(self, keys: Iterable[_Key], ignore_missing: bool) -> None:
+        resource = authorization_policy_resource()
+        for namespace, name in sorted(keys):
+            with _missing_is_fine() if ignore_missing else contextlib.nullcontext():
+                self._client.delete(resource, name, namespace=namespace)
+
+    def _render(self, policy: MeshPolicy) -> _Manifest:
+        metadata = {"name": self._name(policy), "namespace": policy.target_namespace}
+        return self._marked({"metadata": metadata, "spec": _spec(policy)})
+
+    def _name(self, policy: MeshPolicy) -> str:
+        """Return a legal name that is the same for the same policy, and for no other."""
+        target = policy.target_app_name or policy.target_service or "custom-selector"
+        source = (policy.source_app_name, policy.source_namespace)
+        readable = "-".join((self._app, self._model, "policy", *source, target)).lower()
+        legal = re.sub(r"[^a-z0-9-]", "-", readable)
+        return f"{legal[:_NAME_LENGTH]}-{_digest(policy)}"
+
+
+def _key(manifest: _Manifest) -> _Key:
+    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+
+def _is_as_wanted(existing: _Manifest | None, wanted: _Manifest) -> bool:
+    """Tell whether there is nothing to apply; what others added to the labels is theirs."""
+    if existing is None:
+        return False
+    labels = existing["metadata"].get("labels", {})
+    return existing.get("spec", {}) == wanted["spec"] and (
+        wanted["metadata"]["labels"].items() <= labels.items()
+    )
+
+
+def _digest(policy: MeshPolicy) -> str:
+    """Return a hash that does not depend on the order of anything that has none."""
+    content = policy.model_dump(mode="json")
+    content["endpoints"] = sorted(
+        json.dumps({key: sorted(values or ()) for key, values in endpoint.items()}, sort_keys=True)
+        for endpoint in content["endpoints"]
+    )
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _unrenderable(policy: MeshPolicy) -> str | None:
+    """Return why Istio has no such policy, if it has none."""
+    unit = policy.target_type is PolicyTargetType.unit
+    if unit and any(each.hosts or each.methods or each.paths for each in policy.endpoints):
+        return "a policy for units is decided at L4, where there are no hosts, methods or paths"
+    return None
+
+
+def _spec(policy: MeshPolicy) -> dict[str, Any]:
+    principal = f"cluster.local/ns/{policy.source_namespace}/sa/{policy.source_app_name}"
+    rule: dict[str, Any] = {"from": [{"source": {"principals": [principal]}}]}
+    operations = [_operation(endpoint) for endpoint in policy.endpoints]
+    if operations and all(operations):  # one that is empty allows all, whatever the others say
+        rule["to"] = [{"operation": operation} for operation in operations]
+    return {**_target(policy), "rules": [rule]}
+
+
+def _target(policy: MeshPolicy) -> dict[str, Any]:
+    if policy.target_type is PolicyTargetType.app:
+        name = policy.target_service or policy.target_app_name
+        return {"targetRefs": [{"group": "", "kind": "Service", "name": name}]}
+    if policy.target_app_name:
+        return {"selector": {"matchLabels": {_NAME_LABEL: policy.target_app_name}}}
+    labels = policy.target_selector_labels
+    return {"selector": {"matchLabels": labels}} if labels else {}
+
+
+def _operation(endpoint: Endpoint) -> dict[str, list[str]]:
+    given = endpoint.model_dump(mode="json", exclude_none=True)
+    return {key: [str(value) for value in values] for key, values in given.items() if values}

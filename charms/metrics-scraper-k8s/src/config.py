@@ -1,0 +1,16 @@
+"""The options of the charm, checked."""
+
+import pydantic
+
+
+class Config(pydantic.BaseModel):
+    """The options; charmcraft.yaml says what they mean. Juju itself sees to `auto-join`."""
+
+    scrape_interval: int = pydantic.Field(ge=1, le=3600)
+
+
+def problem(error: pydantic.ValidationError) -> str:
+    """Return which option is wrong, its value and why."""
+    first = error.errors()[0]
+    option = str(first["loc"][0]).replace("_", "-")
+    return f"{option}={first['input']}: {first['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,119 @@
+"""The probe: each call that a producer could answer, and what comes of it."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from databags import Producer
+
+METRICS_PORT = 9090
+DATA_PORT = 8080
+TIMEOUT = 2.0
+MAX_UNITS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call; `request` names it in the table, `target` is an application or a unit."""
+
+    request: str
+    target: str
+    method: str
+    url: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What came of a call: a status code, `denied`, `unreachable` or `timeout`."""
+
+    request: str
+    target: str
+    result: str
+    ms: float
+
+
+def service_calls(producer: Producer) -> list[Call]:
+    """Return the calls on the producer's Service, where a mesh knows methods and paths."""
+    host = f"{producer.app}.{producer.model}.svc.cluster.local"
+    return [
+        Call(f"{method} :{port}{path}", producer.app, method, f"http://{host}:{port}{path}")
+        for method, port, path in (
+            ("GET", METRICS_PORT, "/metrics"),
+            ("GET", DATA_PORT, "/data"),
+            ("POST", DATA_PORT, "/data"),
+            ("GET", DATA_PORT, "/admin"),
+        )
+    ]
+
+
+def unit_calls(producer: Producer, number: int) -> list[Call]:
+    """Return the calls on one unit's own address, where a mesh knows ports alone."""
+    app = producer.app
+    host = f"{app}-{number}.{app}-endpoints.{producer.model}.svc.cluster.local"
+    return [
+        Call(f"unit :{port}", f"{app}/{number}", "GET", f"http://{host}:{port}{path}")
+        for port, path in ((METRICS_PORT, "/metrics"), (DATA_PORT, "/data"))
+    ]
+
+
+def run(producer: Producer, transport: httpx.BaseTransport | None = None) -> list[Row]:
+    """Make all calls, by default through the proxies that the environment names.
+
+    A producer that we are not related to does not say how many units it has. Kubernetes numbers
+    them from 0 without gaps, so the first that cannot be reached at all, beyond those we know of,
+    is one too many.
+    """
+    # No connection is used twice: what came of one call says nothing about the next.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(timeout=TIMEOUT, limits=limits, transport=transport) as client:
+        rows = [observe(client, call) for call in service_calls(producer)]
+        for number in range(MAX_UNITS):
+            unit = [observe(client, call) for call in unit_calls(producer, number)]
+            if number >= max(producer.units, 1) and {row.result for row in unit} == {"unreachable"}:
+                break
+            rows += unit
+    return rows
+
+
+def observe(client: httpx.Client, call: Call) -> Row:
+    """Make one call."""
+    start = time.perf_counter()
+    outcome: httpx.Response | httpx.TransportError
+    try:
+        outcome = client.request(call.method, call.url)
+    except httpx.TransportError as error:
+        outcome = error
+    ms = round((time.perf_counter() - start) * 1000, 1)
+    return Row(call.request, call.target, classify(outcome), ms)
+
+
+def classify(outcome: httpx.Response | httpx.TransportError) -> str:
+    """Return the status code of an answer, or why there is none.
+
+    The producer itself never answers 403 or 502 to 504: those come from a proxy on the way. Where
+    a policy denies, Istio's waypoint answers 403, and its ztunnel, which does not speak HTTP, drops
+    the connection that it had accepted. It drops one as well where the port behind it is closed, so
+    a `denied` without a 403 is a reading, not a proof.
+    """
+    match outcome:
+        case httpx.Response(status_code=502 | 503) | httpx.ConnectError():
+            return "unreachable"
+        case httpx.Response(status_code=504) | httpx.TimeoutException():
+            return "timeout"
+        case httpx.Response(status_code=403) | httpx.NetworkError() | httpx.RemoteProtocolError():
+            return "denied"
+        case httpx.Response():
+            return str(outcome.status_code)
+        case _:
+            raise outcome
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows for a person to read."""
+    width = max(len(row.target) for row in rows)
+    return "\n".join(
+        f"{row.request:<18} {row.target:<{width}}  {row.result:<11} {row.ms:>7.1f} ms"
+        for row in rows
+    )

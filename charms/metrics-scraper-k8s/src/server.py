@@ -1,0 +1,182 @@
+"""The program in the scraper's container: calls its targets and shows what came back.
+
+It needs only the standard library and is set up by its environment: PORT, TARGETS (JSON, a list of
+objects with `job` and `url`), INTERVAL in seconds, VERSION and, where not all interfaces are meant,
+BIND_ADDRESS. Proxies are taken from the environment too.
+"""
+
+import dataclasses
+import datetime
+import html
+import http.client
+import http.server
+import json
+import os
+import signal
+import socketserver
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+
+TIMEOUT = 5
+MAX_ANSWER = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Scrape:
+    """One target, and the latest that came back from it; times are in UTC, durations in seconds."""
+
+    job: str
+    url: str
+    health: str = "unknown"
+    code: int | None = None
+    answer: str = ""
+    error: str = ""
+    scraped_at: str = ""
+    duration: float = 0.0
+
+
+class Answer(NamedTuple):
+    """What a request gets: a status code, a media type and a body."""
+
+    code: int
+    media_type: str
+    body: str
+
+
+LATEST: list[Scrape] = []
+"""The latest scrape of each target, in the order of TARGETS."""
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Targets</title>
+<style>
+  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem }
+  th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0 }
+  .up .health { color: #1a7f37 } .down .health { color: #cf222e }
+</style>
+<h1>Targets</h1>
+<table>
+<tr><th>Job<th>Target<th>State<th>Last scrape<th>Took<th>Answer</tr>
+ROWS
+</table></html>
+"""
+
+ROW = """<tr class="{health}">
+<td>{job}<td>{url}<td class="health">{health}<td>{scraped_at}<td>{duration} s
+<td><details><summary>{code} {error}</summary><pre>{answer}</pre></details></tr>
+"""
+
+
+def scrape(job: str, url: str) -> Scrape:
+    """Call the target once."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    start = time.perf_counter()
+    code, answer, error = call(url)
+    return Scrape(
+        job=job,
+        url=url,
+        health="down" if error else "up",
+        code=code,
+        answer=answer,
+        error=error,
+        scraped_at=now,
+        duration=round(time.perf_counter() - start, 4),
+    )
+
+
+def call(url: str) -> tuple[int | None, str, str]:
+    """Return the status code, the beginning of the answer, and the error, of GET on the URL."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 (the charm gives http URLs)
+            return response.status, response.read(MAX_ANSWER).decode(errors="replace"), ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(MAX_ANSWER).decode(errors="replace"), str(error)
+    except (OSError, http.client.HTTPException) as error:
+        return None, "", str(error) or type(error).__name__
+
+
+def watch(place: int, interval: float) -> None:
+    """Scrape one target for ever."""
+    while True:
+        latest = LATEST[place] = scrape(LATEST[place].job, LATEST[place].url)
+        print(f"{latest.health} {latest.url} {latest.error}".rstrip(), flush=True)
+        time.sleep(interval)
+
+
+def targets() -> Answer:
+    """Return the latest scrapes as JSON."""
+    scrapes = [dataclasses.asdict(latest) for latest in LATEST]
+    return Answer(200, "application/json", json.dumps(scrapes))
+
+
+def page() -> Answer:
+    """Return the latest scrapes as a page."""
+    rows = "".join(ROW.format_map(_escaped(latest)) for latest in LATEST)
+    return Answer(200, "text/html; charset=utf-8", PAGE.replace("ROWS", rows))
+
+
+def _escaped(latest: Scrape) -> dict[str, str]:
+    fields = dataclasses.asdict(latest).items()
+    return {name: "" if value is None else html.escape(str(value)) for name, value in fields}
+
+
+def health() -> Answer:
+    """Answer Pebble's check."""
+    return Answer(200, "application/json", json.dumps({"version": os.environ["VERSION"]}))
+
+
+ROUTES = {"/": page, "/api/targets": targets, "/health": health}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Shows what came back."""
+
+    protocol_version = "HTTP/1.1"
+    # Head and body leave in one segment; else Nagle's algorithm holds the second back for 40 ms.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Answer."""
+        route = ROUTES.get(self.path.partition("?")[0])
+        answer = route() if route else Answer(404, "text/plain", "no such page\n")
+        body = answer.body.encode()
+        self.send_response(answer.code)
+        self.send_header("Content-Type", answer.media_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 (the signature is the base class's)
+        """Print the one line that each request gets."""
+        print(f"{self.client_address[0]} {self.requestline!r} {code}", flush=True)
+
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (the signature is the base class's)
+        """Print nothing: `log_request` has the line."""
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """An HTTP server. Python's own asks the DNS for its name first, which can take seconds."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def main() -> None:
+    """Scrape and serve until SIGTERM or SIGINT."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    LATEST.extend(Scrape(**target) for target in json.loads(os.environ["TARGETS"]))
+    interval = float(os.environ["INTERVAL"])
+    for place in range(len(LATEST)):
+        threading.Thread(target=watch, args=(place, interval), daemon=True).start()
+    server = Server((os.environ.get("BIND_ADDRESS", ""), int(os.environ["PORT"])), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+if __name__ == "__main__":
+    main()

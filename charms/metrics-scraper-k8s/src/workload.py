@@ -1,0 +1,70 @@
+"""The scraper's workload: its port, its Pebble layer, its version."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+import ops
+
+CONTAINER = "scraper"
+PORT = 8080
+VERSION = "1.0.0"
+
+_PROGRAM = pathlib.Path(__file__).with_name("server.py")
+_REMOTE_PROGRAM = "/opt/scraper/server.py"
+_CHECK = "serving"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A URL to scrape, and the relation that asks for it."""
+
+    job: str
+    url: str
+
+
+def layer(targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
+    """Return the layer that scrapes the targets, every so many seconds, and is checked."""
+    return ops.pebble.Layer(
+        {
+            "services": {
+                "scraper": {
+                    "override": "replace",
+                    "summary": "scrapes and shows",
+                    "command": f"python3 {_REMOTE_PROGRAM}",
+                    "startup": "enabled",
+                    "environment": {
+                        "PORT": str(PORT),
+                        "TARGETS": json.dumps([dataclasses.asdict(target) for target in targets]),
+                        "INTERVAL": str(interval),
+                        "VERSION": VERSION,
+                    },
+                },
+            },
+            "checks": {
+                _CHECK: {
+                    "override": "replace",
+                    "level": "ready",
+                    "http": {"url": f"http://localhost:{PORT}/health"},
+                },
+            },
+        }
+    )
+
+
+def start(container: ops.Container, targets: Sequence[Target], interval: int) -> None:
+    """Bring the program and the layer into the container, and start what is not as they say."""
+    container.push(_REMOTE_PROGRAM, _PROGRAM.read_text(), make_dirs=True)
+    container.add_layer("scraper", layer(targets, interval), combine=True)
+    container.replan()
+
+
+def status(container: ops.Container) -> ops.StatusBase:
+    """Return whether the program runs and answers."""
+    if not container.can_connect():
+        return ops.WaitingStatus("waiting for Pebble")
+    check = container.get_checks(_CHECK).get(_CHECK)
+    if check and check.status != ops.pebble.CheckStatus.UP:
+        return ops.WaitingStatus("the workload does not answer its health check")
+    return ops.ActiveStatus()
