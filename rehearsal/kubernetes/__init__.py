@@ -1,0 +1,1 @@
+"""The Kubernetes API of the rehearsal: objects in memory, served over HTTP."""

@@ -1,0 +1,128 @@
+"""What URLs name, and the kinds behind them: built in, or added by CustomResourceDefinitions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rehearsal.kubernetes.store import Object, Store
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the URL of a request names: one object, or all of a kind if `name` is None.
+
+    `namespace` is None for what has none, and for all namespaces; `subresource` is empty for the
+    object itself.
+    """
+
+    group: str
+    version: str
+    plural: str
+    namespace: str | None = None
+    name: str | None = None
+    subresource: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The name that roles use, such as `pods/exec`."""
+        return f"{self.plural}/{self.subresource}".rstrip("/")
+
+    @property
+    def scope(self) -> str | None:
+        """The namespace whose roles count; a Namespace is within itself."""
+        return self.name if (self.group, self.plural) == ("", "namespaces") else self.namespace
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind in one version, and how it is served.
+
+    Objects are kept in the version `stored`. Where `has_status`, the status is a subresource, and
+    writing the object leaves it alone.
+    """
+
+    group: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+    has_status: bool = False
+    custom: bool = False
+    version: str = "v1"
+    stored: str = "v1"
+
+    def api_version(self, version: str | None = None) -> str:
+        """Return the apiVersion of an object of this kind, in its own version by default."""
+        return f"{self.group}/{version or self.version}".removeprefix("/")
+
+
+_RBAC = "rbac.authorization.k8s.io"
+_CRD = "CustomResourceDefinition"
+
+_BUILT_IN = (
+    Resource("", "ConfigMap", "configmaps", short=("cm",)),
+    Resource("", "Namespace", "namespaces", False, ("ns",), has_status=True),
+    Resource("", "Pod", "pods", short=("po",), has_status=True),
+    Resource("", "Secret", "secrets"),
+    Resource("", "Service", "services", short=("svc",), has_status=True),
+    Resource("", "ServiceAccount", "serviceaccounts", short=("sa",)),
+    Resource("apiextensions.k8s.io", _CRD, f"{_CRD.lower()}s", False, ("crd",), has_status=True),
+    Resource("apps", "StatefulSet", "statefulsets", short=("sts",), has_status=True),
+    Resource("networking.k8s.io", "NetworkPolicy", "networkpolicies", short=("netpol",)),
+    Resource(_RBAC, "ClusterRole", "clusterroles", False),
+    Resource(_RBAC, "ClusterRoleBinding", "clusterrolebindings", False),
+    Resource(_RBAC, "Role", "roles"),
+    Resource(_RBAC, "RoleBinding", "rolebindings"),
+)
+
+
+def served(store: Store) -> list[Resource]:
+    """Return every kind in every version that is served now."""
+    return [*_BUILT_IN, *(r for crd in store.list(_CRD) for r in _custom(crd["spec"]))]
+
+
+def find(store: Store, target: Target) -> Resource | None:
+    """Return the kind of a target, or None."""
+    wanted = (target.group, target.version, target.plural)
+    return next((r for r in served(store) if (r.group, r.version, r.plural) == wanted), None)
+
+
+def target_of(path: str) -> Target | None:
+    """Return what the path of a URL names, or None if that is no resource."""
+    match path.strip("/").split("/"):
+        case ["api", version, *rest]:
+            return _target("", version, rest)
+        case ["apis", group, version, *rest]:
+            return _target(group, version, rest)
+        case _:
+            return None
+
+
+def _target(group: str, version: str, rest: list[str]) -> Target | None:
+    namespace = None
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    match rest:
+        case [plural]:
+            return Target(group, version, plural, namespace)
+        case [plural, name, *subresource]:
+            return Target(group, version, plural, namespace, name, "/".join(subresource))
+        case _:
+            return None
+
+
+def _custom(spec: Object) -> Iterator[Resource]:
+    names = spec["names"]
+    stored = next(version["name"] for version in spec["versions"] if version.get("storage"))
+    for version in spec["versions"]:
+        if version.get("served"):
+            yield Resource(
+                group=spec["group"],
+                kind=names["kind"],
+                plural=names["plural"],
+                namespaced=spec["scope"] == "Namespaced",
+                short=tuple(names.get("shortNames", ())),
+                has_status="status" in version.get("subresources", {}),
+                custom=True,
+                version=version["name"],
+                stored=stored,
+            )

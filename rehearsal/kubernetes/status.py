@@ -1,0 +1,100 @@
+"""The answers other than success, in the words of a Kubernetes API server.
+
+Reasons and messages follow `k8s.io/apimachinery/pkg/api/errors`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rehearsal.kubernetes.resources import Resource, Target
+from rehearsal.kubernetes.store import Object
+
+
+class StatusError(Exception):
+    """A request that is refused, with an HTTP status, one word for programs and one for people."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.body: Object = {
+            "apiVersion": "v1",
+            "kind": "Status",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": details or {},
+            "code": code,
+        }
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One fault of an object: the path of its field, what is wrong there, and the reason's name."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+
+def not_found(resource: Resource, name: str) -> StatusError:
+    """There is no such object."""
+    return _of(resource, name, 404, "NotFound", "{} not found")
+
+
+def already_exists(resource: Resource, name: str) -> StatusError:
+    """An object of that name exists."""
+    return _of(resource, name, 409, "AlreadyExists", "{} already exists")
+
+
+def conflict(resource: Resource, name: str) -> StatusError:
+    """The object is not the one, or not as, its writer has seen it."""
+    why = "the object has been modified; please apply your changes to the latest version and try"
+    message = f"Operation cannot be fulfilled on {{}}: {why} again"
+    return _of(resource, name, 409, "Conflict", message)
+
+
+def forbidden(user: str, verb: str, target: Target) -> StatusError:
+    """No role allows it."""
+    where = f'in the namespace "{target.scope}"' if target.scope else "at the cluster scope"
+    message = (
+        f'{{}} is forbidden: User "{user}" cannot {verb} resource "{target.resource}"'
+        f' in API group "{target.group}" {where}'
+    )
+    return _of(target, target.name, 403, "Forbidden", message)
+
+
+def bad_request(message: str) -> StatusError:
+    """The request cannot be understood."""
+    return StatusError(400, "BadRequest", message)
+
+
+def not_done(what: str) -> StatusError:
+    """The request is a good one, and this API server does less than a real one."""
+    return StatusError(501, "NotImplemented", f"the rehearsal's Kubernetes API does not do {what}")
+
+
+def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> StatusError:
+    """The object breaks rules of its kind."""
+    faults = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]"
+    message = f'{f"{kind}.{group}".rstrip(".")} "{name}" is invalid: {text}'
+    given = [vars(cause) for cause in causes]
+    details = {"name": name, "group": group, "kind": kind, "causes": given}
+    return StatusError(422, "Invalid", message, details)
+
+
+def deleted(resource: Resource, obj: Object) -> Object:
+    """Return the Status of success that says that an object is gone."""
+    metadata = obj["metadata"]
+    details = {"name": metadata["name"], "group": resource.group, "kind": resource.plural}
+    success: Object = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"}
+    return {**success, "details": {**details, "uid": metadata["uid"]}}
+
+
+def _of(
+    about: Resource | Target, name: str | None, code: int, reason: str, text: str
+) -> StatusError:
+    named = f"{about.plural}.{about.group}".rstrip(".") + (f' "{name}"' if name else "")
+    details = {"name": name or "", "group": about.group, "kind": about.plural}
+    return StatusError(code, reason, text.format(named), details)
