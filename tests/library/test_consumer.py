@@ -1,0 +1,325 @@
+"""The consumer: what it publishes in which event, for whom it waits, and its status."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import ops
+import pytest
+from ops import testing
+from small_charms import (
+    ALIAS,
+    LABELS,
+    Event,
+    ambient,
+    consumer,
+    identity,
+    mesh,
+    related,
+    state,
+)
+from small_cluster import LEDGER, SmallCluster
+
+from charms.istio_beacon_k8s.v0.service_mesh import MeshType
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+BY_HAND = {"auto-join": False}
+ON = testing.CharmEvents()
+
+
+def policies_of(out: testing.State, relation: testing.Relation) -> list[tuple[str, str]]:
+    """Return whom the published policies let in, as (app, model)."""
+    published = json.loads(out.get_relation(relation.id).local_app_data["policies"])
+    return [(each["source_app_name"], each["source_namespace"]) for each in published]
+
+
+def run(event: Event, before: testing.State) -> testing.State:
+    return consumer().run(event, before)
+
+
+def events_of(*relations: testing.Relation) -> list[Event]:
+    return [
+        event(relation)
+        for relation in relations
+        for event in (ON.relation_created, ON.relation_changed)
+    ]
+
+
+MESH = ambient()
+SCRAPER = related("metrics", "scraper")
+READER = related("data", "reader")
+PROVIDE = identity("far-away", "scraper", "far")
+REQUIRE = related("require-cmr-mesh", "saas")
+PLAIN = [ON.leader_elected(), ON.config_changed(), ON.upgrade_charm(), ON.update_status()]
+EVENTS = PLAIN + events_of(SCRAPER, READER, PROVIDE, REQUIRE)
+
+
+class TestEveryEvent:
+    @pytest.mark.parametrize("event", EVENTS + events_of(MESH), ids=lambda event: event.path)
+    def test_the_leader_makes_all_right(self, event: Event, cluster: SmallCluster):
+        out = run(event, state(MESH, SCRAPER, READER, PROVIDE, REQUIRE))
+
+        assert policies_of(out, MESH) == [("reader", "prod"), ("scraper", "prod")]
+        assert out.get_relation(REQUIRE.id).local_app_data == {
+            "cmr_data": '{"app_name": "producer", "juju_model_name": "prod"}'
+        }
+        assert cluster.pod_labels().items() >= LABELS.items()
+
+    @pytest.mark.parametrize("event", EVENTS + events_of(MESH), ids=lambda event: event.path)
+    def test_who_does_not_lead_changes_nothing(self, event: Event, cluster: SmallCluster):
+        before = state(MESH, SCRAPER, READER, PROVIDE, REQUIRE, leader=False)
+
+        out = run(event, before)
+
+        assert out.relations == before.relations
+        assert cluster.calls() == []
+
+    @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.path)
+    def test_without_a_mesh_kubernetes_is_not_asked(self, event: Event, cluster: SmallCluster):
+        run(event, state(SCRAPER, READER, PROVIDE, REQUIRE))
+
+        assert cluster.calls() == []
+
+
+@pytest.mark.parametrize("relation", [PROVIDE, REQUIRE], ids=lambda r: r.endpoint)
+def test_departed_cross_model_relations_are_looked_at(relation: testing.Relation):
+    before = state(MESH, SCRAPER, relation)
+
+    out = run(ON.relation_departed(relation), before)
+
+    assert policies_of(out, MESH) == [("scraper", "prod")]
+
+
+def test_nobody_related_is_an_empty_list():
+    out = run(ON.relation_created(MESH), state(MESH))
+
+    assert out.get_relation(MESH.id).local_app_data == {"policies": "[]"}
+
+
+def test_a_broken_relation_is_out_at_once():
+    out = run(ON.relation_broken(SCRAPER), state(MESH, SCRAPER, READER))
+
+    assert policies_of(out, MESH) == [("reader", "prod")]
+
+
+def test_a_broken_identity_is_out_at_once():
+    scraper, who = related("metrics", ALIAS), identity(ALIAS, "scraper", "far")
+
+    with_identity = run(ON.relation_changed(who), state(MESH, scraper, who))
+    without = run(ON.relation_broken(who), with_identity)
+
+    assert policies_of(with_identity, MESH) == [("scraper", "far")]
+    assert policies_of(without, MESH) == []
+
+
+def test_update_service_mesh_may_be_called_by_a_charm():
+    charm = consumer()
+    with charm(charm.on.start(), state(MESH, SCRAPER)) as manager:
+        manager.charm.mesh.update_service_mesh()
+        out = manager.run()
+
+    assert policies_of(out, MESH) == [("scraper", "prod")]
+
+
+class TestIdentity:
+    """Somebody in another model is let in as who they are, or not at all."""
+
+    def waiting(self, *relations: testing.Relation, **rest: bool) -> list[int]:
+        charm = consumer()
+        with charm(charm.on.start(), state(*relations, **rest)) as manager:
+            return [relation.id for relation in manager.charm.mesh.waiting_for_identity()]
+
+    def test_an_alias_waits(self):
+        scraper = related("metrics", ALIAS)
+
+        assert self.waiting(MESH, scraper) == [scraper.id]
+
+    def test_an_alias_with_identity_does_not(self):
+        assert self.waiting(MESH, related("metrics", ALIAS), identity(ALIAS, "a", "b")) == []
+
+    def test_a_neighbour_does_not(self):
+        assert self.waiting(MESH, SCRAPER) == []
+
+    def test_nothing_waits_without_a_mesh(self):
+        assert self.waiting(related("metrics", ALIAS)) == []
+
+    def test_nothing_waits_without_a_policy(self):
+        assert self.waiting(MESH, related("upstream", ALIAS)) == []
+
+    def test_the_consuming_side_has_juju_say_what_is_elsewhere(self):
+        elsewhere = related(
+            "metrics", "prometheus", remote_model_uuid="22222222-2222-4222-8222-222222222222"
+        )
+
+        out = run(ON.update_status(), state(MESH, elsewhere, SCRAPER))
+
+        assert self.waiting(MESH, elsewhere, SCRAPER) == [elsewhere.id]
+        assert policies_of(out, MESH) == [("scraper", "prod")]
+
+    def test_juju_is_asked_once(self):
+        first = run(ON.update_status(), state(MESH, SCRAPER))
+        moved = replace(SCRAPER, remote_model_uuid="22222222-2222-4222-8222-222222222222")
+        # A relation never moves; if it did, only asking again would tell.
+        again = replace(first, relations={first.get_relation(MESH.id), moved})
+
+        out = run(ON.update_status(), again)
+
+        assert policies_of(out, MESH) == [("scraper", "prod")]
+
+    def test_an_older_juju_cannot_say(self):
+        old = consumer(juju_version="3.5.0")
+
+        out = old.run(old.on.update_status(), state(MESH, SCRAPER))
+
+        assert policies_of(out, MESH) == [("scraper", "prod")]
+
+    def test_a_false_identity_lets_nobody_in(self, caplog: pytest.LogCaptureFixture):
+        false = identity(ALIAS, "*", "victim")
+
+        with caplog.at_level(logging.WARNING):
+            out = run(
+                ON.relation_changed(false),
+                state(MESH, related("metrics", ALIAS), false),
+            )
+
+        assert policies_of(out, MESH) == []
+        assert f"Refused the identity of {ALIAS}" in caplog.text
+
+
+class TestWhatTheMeshPublished:
+    def asked(self, relation: testing.Relation) -> tuple[dict[str, str], MeshType | None, bool]:
+        charm = consumer()
+        with charm(charm.on.start(), state(relation)) as manager:
+            consumed = manager.charm.mesh
+            return consumed.labels(), consumed.mesh_type(), consumed.enabled
+
+    def test_all(self):
+        assert self.asked(MESH) == (LABELS, MeshType.istio, True)
+
+    def test_version_02_has_labels_alone(self):
+        assert self.asked(mesh(labels=json.dumps(LABELS))) == (LABELS, None, True)
+
+    def test_an_unknown_kind_and_an_unknown_key(self):
+        strange = mesh(labels=json.dumps(LABELS), mesh_type='"linkerd"', more="{")
+
+        assert self.asked(strange) == (LABELS, None, True)
+
+    @pytest.mark.parametrize("labels", ["", "{", "[]", '{"a": 1}', "[" * 100_000])
+    def test_labels_that_cannot_be_read(self, labels: str):
+        assert self.asked(mesh(labels=labels)) == ({}, None, True)
+
+    def test_nothing_yet(self):
+        assert self.asked(mesh()) == ({}, None, True)
+
+    def test_no_mesh(self):
+        assert self.asked(SCRAPER) == ({}, None, False)
+
+
+class TestStatus:
+    def status(self, before: testing.State, event: str = "update_status") -> tuple[str, str]:
+        out = run(getattr(ON, event)(), before)
+        return out.unit_status.name, out.unit_status.message
+
+    def test_on_the_mesh(self):
+        assert self.status(state(MESH)) == ("active", "")
+
+    def test_without_a_mesh(self):
+        assert self.status(state()) == ("active", "not on a service mesh")
+
+    def test_labels_by_hand(self):
+        before = state(MESH, config=BY_HAND)
+
+        assert self.status(before) == ("active", "mesh labels are left to the charm")
+
+    def test_before_the_mesh_published(self, cluster: SmallCluster):
+        name, message = self.status(state(mesh()))
+
+        assert (name, message) == ("waiting", "waiting for mesh to publish its mesh's labels")
+        assert cluster.calls() == []
+
+    def test_not_trusted(self, cluster: SmallCluster):
+        cluster.distrust()
+
+        name, message = self.status(state(MESH))
+
+        assert name == "blocked"
+        assert message == (
+            f"may not get configmaps/{LEDGER}: run `juju trust producer --scope=cluster`"
+        )
+
+    @pytest.mark.parametrize("code", [409, 429, 500, 503])
+    def test_kubernetes_fails(self, code: int, cluster: SmallCluster):
+        cluster.fail(code)
+
+        name, message = self.status(state(MESH))
+
+        assert name == "waiting"
+        assert message == f"could not get configmaps/{LEDGER} ({code}), will try again"
+
+    def test_the_connection_drops(self, cluster: SmallCluster):
+        cluster.drop()
+
+        name, message = self.status(state(MESH))
+
+        assert name == "waiting"
+        assert message.startswith("Kubernetes is away")
+
+    def test_there_is_no_kubernetes(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("KUBECONFIG", "/nowhere")
+
+        name, message = self.status(state(MESH))
+
+        assert (name, message) == ("waiting", "Kubernetes is away (ConfigError), will try again")
+
+    def test_it_is_remembered_where_nothing_is_reconciled(self, cluster: SmallCluster):
+        cluster.distrust()
+        failed = run(ON.config_changed(), state(MESH))
+
+        assert self.status(failed, "start")[0] == "blocked"
+
+    def test_it_is_forgotten_when_all_is_well(self, cluster: SmallCluster):
+        cluster.fail(503)
+        failed = run(ON.config_changed(), state(MESH))
+        cluster.recover()
+
+        assert self.status(failed, "update_status") == ("active", "")
+
+    def test_it_is_forgotten_with_the_lead(self, cluster: SmallCluster):
+        cluster.distrust()
+        failed = run(ON.config_changed(), state(MESH))
+
+        assert self.status(replace(failed, leader=False)) == ("active", "")
+
+    def test_a_label_that_is_somebody_elses(self, cluster: SmallCluster):
+        cluster.label_pods(**{"istio.io/dataplane-mode": "none"})
+
+        assert self.status(state(MESH)) == (
+            "active",
+            "label istio.io/dataplane-mode=none on StatefulSet producer was set by somebody else",
+        )
+
+    def test_a_label_that_is_jujus(self):
+        before = state(ambient(**{"app.kubernetes.io/name": "victim"}))
+
+        assert self.status(before) == ("active", "label app.kubernetes.io/name is Juju's")
+
+
+def test_two_relations_to_a_mesh_are_an_error():
+    with pytest.raises(testing.errors.UncaughtCharmError) as caught:
+        run(ON.update_status(), state(ambient(), ambient()))
+
+    assert isinstance(caught.value.__cause__, ops.TooManyRelatedAppsError)
+
+
+def test_importing_it_does_not_import_lightkube():
+    program = "import sys, charms.istio_beacon_k8s.v0.service_mesh as _; print(*sys.modules)"
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+    loaded = subprocess.check_output([sys.executable, "-c", program], env=path, text=True).split()
+
+    assert "pydantic" in loaded
+    assert "lightkube" not in loaded

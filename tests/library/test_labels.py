@@ -1,0 +1,327 @@
+"""Joining and leaving: which labels are set, in which order, and whose are left alone."""
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import lightkube
+import pytest
+from ops import testing
+from small_charms import LABELS, ambient, consumer, state
+from small_cluster import APP, LEDGER, MODEL, SmallCluster
+
+from charms.istio_beacon_k8s.v0.service_mesh import (
+    kubernetes_errors,
+    label_configmap_name_template,
+    reconcile_charm_labels,
+)
+
+ON = testing.CharmEvents()
+JUJUS = {"app.kubernetes.io/name": APP}
+
+
+def reconcile(labels: Mapping[str, str]) -> dict[str, str]:
+    name = label_configmap_name_template.format(app_name=APP)
+    with lightkube.Client(namespace=MODEL, field_manager=APP) as client:
+        return reconcile_charm_labels(client, APP, MODEL, name, labels)
+
+
+class TestReconcile:
+    def test_labels_are_put_on_pods_and_service(self, cluster: SmallCluster):
+        assert reconcile({"mesh": "on"}) == {}
+
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.service_labels() == {"mesh": "on"}
+        assert cluster.ledger() == {"mesh": "on"}
+
+    def test_labels_no_longer_wanted_are_removed(self, cluster: SmallCluster):
+        reconcile({"mesh": "on", "old": "1"})
+
+        reconcile({"mesh": "on", "new": "2"})
+
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "on", "new": "2"}
+        assert cluster.service_labels() == {"mesh": "on", "new": "2"}
+        assert cluster.ledger() == {"mesh": "on", "new": "2"}
+
+    def test_no_labels_remove_all_and_the_ledger(self, cluster: SmallCluster):
+        reconcile({"mesh": "on"})
+
+        reconcile({})
+
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.service_labels() == {}
+        assert cluster.ledger() is None
+
+    def test_no_labels_ever_is_one_read(self, cluster: SmallCluster):
+        reconcile({})
+
+        assert cluster.calls() == ["get configmaps"]
+
+    def test_nothing_to_change_is_three_reads(self, cluster: SmallCluster):
+        reconcile({"mesh": "on"})
+        cluster.forget_calls()
+
+        reconcile({"mesh": "on"})
+
+        assert cluster.calls() == ["get configmaps", "get statefulsets", "get services"]
+
+    def test_the_ledger_is_written_before_and_after(self, cluster: SmallCluster):
+        reconcile({"old": "1"})
+        cluster.forget_calls()
+
+        reconcile({"new": "2"})
+
+        assert cluster.writes() == [
+            "patch configmaps",
+            "patch statefulsets",
+            "patch services",
+            "patch configmaps",
+        ]
+
+    def test_the_ledger_has_old_and_new_before_the_effect(self, cluster: SmallCluster):
+        reconcile({"old": "1"})
+        cluster.drop(at_write=1)
+
+        with pytest.raises(kubernetes_errors()):
+            reconcile({"new": "2"})
+
+        assert cluster.ledger() == {"old": "1", "new": "2"}
+        assert cluster.pod_labels() == {**JUJUS, "old": "1"}
+
+    def test_drift_is_repaired(self, cluster: SmallCluster):
+        reconcile({"mesh": "on"})
+        cluster.unlabel_pods("mesh")
+        cluster.forget_calls()
+
+        reconcile({"mesh": "on"})
+
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.writes() == ["patch statefulsets"]
+
+    @pytest.mark.parametrize("missing", ["StatefulSet", "Service"])
+    def test_what_is_gone_is_no_hindrance(self, missing: str, cluster: SmallCluster):
+        reconcile({"mesh": "on"})
+        cluster.store.delete(missing, MODEL, APP)
+
+        reconcile({})
+
+        assert cluster.ledger() is None
+
+
+FIRST, SECOND, THIRD = {"a": "1", "b": "1"}, {"a": "2", "c": "1"}, {"a": "3"}
+STEPS = [*itertools.permutations((FIRST, SECOND, {}), 3), (FIRST, SECOND, THIRD)]
+
+
+@pytest.mark.parametrize("write", range(5))
+@pytest.mark.parametrize("steps", STEPS, ids=json.dumps)
+def test_a_crash_at_any_write_leaves_nothing_behind(
+    steps: tuple[dict[str, str], ...], write: int, cluster: SmallCluster
+):
+    before, crashed, after = steps
+    reconcile(before)
+    cluster.drop(at_write=write)
+    try:
+        reconcile(crashed)
+    except kubernetes_errors():
+        pass
+    cluster.recover()
+
+    reconcile(after)
+
+    assert cluster.pod_labels() == {**JUJUS, **after}
+    assert cluster.service_labels() == after
+    assert cluster.ledger() == (after or None)
+
+
+class TestLeftAlone:
+    def test_what_somebody_else_set(self, cluster: SmallCluster):
+        cluster.label_pods(mesh="mine")
+
+        left_alone = reconcile({"mesh": "on", "other": "1"})
+
+        assert list(left_alone) == ["mesh"]
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "mine", "other": "1"}
+
+    def test_what_somebody_changed_since(self, cluster: SmallCluster):
+        reconcile({"mesh": "on"})
+        cluster.label_pods(mesh="mine")
+
+        reconcile({})
+
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "mine"}
+        assert cluster.service_labels() == {}
+
+    @pytest.mark.parametrize(
+        "key",
+        ["app.kubernetes.io/x", "app.juju.is/x", "model.juju.is/x", "controller.juju.is/x"],
+    )
+    def test_what_is_jujus(self, key: str, cluster: SmallCluster):
+        assert list(reconcile({key: "1"})) == [key]
+
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.writes() == []
+
+    def test_what_is_in_a_selector(self, cluster: SmallCluster):
+        cluster.select_pods(role="primary")
+
+        assert list(reconcile({"role": "other"})) == ["role"]
+
+        assert cluster.writes() == []
+
+    def test_what_is_in_a_selector_though_the_ledger_has_it(self, cluster: SmallCluster):
+        cluster.put_ledger(labels=json.dumps(JUJUS))
+
+        reconcile({})
+
+        assert cluster.pod_labels() == JUJUS
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("", "x"),
+            ("a b", "x"),
+            ("-a", "x"),
+            ("a/b/c", "x"),
+            ("/a", "x"),
+            ("UPPER.io/a", "x"),
+            ("a" * 64, "x"),
+            ("p" * 254 + "/a", "x"),
+            ("a", "a b"),
+            ("a", "x" * 64),
+            ("a", "x\n"),
+        ],
+    )
+    def test_what_is_not_legal(self, key: str, value: str, cluster: SmallCluster):
+        assert list(reconcile({key: value, "good": "1"})) == [key]
+
+        assert cluster.pod_labels() == {**JUJUS, "good": "1"}
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("a", ""), ("A_b.c-d", "A_b.c-d"), ("x.io/a", "1"), ("a" * 63, "x" * 63)],
+    )
+    def test_what_is_legal_is_not(self, key: str, value: str, cluster: SmallCluster):
+        assert reconcile({key: value}) == {}
+
+        assert cluster.pod_labels() == {**JUJUS, key: value}
+
+
+class TestLedger:
+    def test_one_of_the_published_library_is_taken_over(self, cluster: SmallCluster):
+        cluster.put_ledger(labels='{"mesh": "on", "old": "1"}')
+        cluster.label_pods(mesh="on", old="1")
+
+        reconcile({"mesh": "on"})
+
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.ledger() == {"mesh": "on"}
+
+    @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"a": 1}'])
+    def test_a_damaged_one_is_rebuilt(
+        self, damaged: str, cluster: SmallCluster, caplog: pytest.LogCaptureFixture
+    ):
+        cluster.put_ledger(labels=damaged)
+        cluster.label_pods(mesh="on", lost="1")
+
+        with caplog.at_level(logging.WARNING):
+            reconcile({"mesh": "on"})
+
+        assert cluster.ledger() == {"mesh": "on"}
+        assert cluster.pod_labels() == {**JUJUS, "mesh": "on", "lost": "1"}
+        assert f"ConfigMap {LEDGER} is damaged" in caplog.text
+
+    def test_an_empty_one_is_none(self, cluster: SmallCluster):
+        cluster.put_ledger()
+
+        reconcile({"mesh": "on"})
+
+        assert cluster.ledger() == {"mesh": "on"}
+
+
+class TestConsumerLeaves:
+    def joined(self) -> tuple[testing.State, testing.RelationBase]:
+        relation = ambient()
+        out = consumer().run(ON.relation_changed(relation), state(relation))
+        return out, out.get_relation(relation.id)
+
+    def test_with_the_relation(self, cluster: SmallCluster):
+        joined, relation = self.joined()
+
+        consumer().run(ON.relation_broken(relation), joined)
+
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.service_labels() == {}
+        assert cluster.ledger() is None
+
+    def test_when_auto_join_is_turned_off(self, cluster: SmallCluster):
+        joined, _ = self.joined()
+
+        consumer().run(ON.config_changed(), replace(joined, config={"auto-join": False}))
+
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.ledger() is None
+
+    def test_not_when_auto_join_was_never_on(self, cluster: SmallCluster):
+        relation = ambient()
+
+        consumer().run(ON.config_changed(), state(relation, config={"auto-join": False}))
+
+        assert cluster.calls() == []
+
+    def test_not_while_the_mesh_says_nothing(self, cluster: SmallCluster):
+        joined, relation = self.joined()
+        silent = replace(joined, relations={replace(ambient(), id=relation.id, remote_app_data={})})
+
+        consumer().run(ON.update_status(), silent)
+
+        assert cluster.pod_labels() == {**JUJUS, **LABELS}
+
+    def test_later_when_kubernetes_is_away(self, cluster: SmallCluster):
+        joined, relation = self.joined()
+        cluster.fail(503)
+        left = consumer().run(ON.relation_broken(relation), joined)
+        cluster.recover()
+
+        out = consumer().run(ON.update_status(), replace(left, relations=set()))
+
+        assert left.unit_status.name == "waiting"
+        assert out.unit_status.name == "active"
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.ledger() is None
+
+    def test_under_a_new_leader(self, cluster: SmallCluster):
+        self.joined()
+        relation = ambient()
+        follower = consumer().run(ON.relation_changed(relation), state(relation, leader=False))
+
+        left = replace(follower, relations=set(), leader=True)
+        consumer().run(ON.leader_elected(), left)
+
+        assert cluster.pod_labels() == JUJUS
+
+    def test_and_does_not_ask_again(self, cluster: SmallCluster):
+        joined, relation = self.joined()
+        left = consumer().run(ON.relation_broken(relation), joined)
+        cluster.forget_calls()
+
+        consumer().run(ON.update_status(), replace(left, relations=set()))
+
+        assert cluster.calls() == []
+
+    def test_without_a_word_when_it_was_never_trusted(self, cluster: SmallCluster):
+        cluster.distrust()
+        joined, relation = self.joined()
+
+        left = consumer().run(ON.relation_broken(relation), joined)
+
+        assert (joined.unit_status.name, left.unit_status.name) == ("blocked", "active")
+
+    def test_blocked_when_it_is_no_longer_trusted(self, cluster: SmallCluster):
+        joined, relation = self.joined()
+        cluster.distrust()
+
+        left = consumer().run(ON.relation_broken(relation), joined)
+
+        assert left.unit_status.name == "blocked"

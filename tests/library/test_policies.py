@@ -1,0 +1,199 @@
+"""What the policies of a charm mean for those who are related, and how that looks on the wire."""
+
+import json
+from typing import Any
+
+import pydantic
+import pytest
+from ops import testing
+from small_charms import ALIAS, consumer, entry, related, state
+from small_cluster import APP, MODEL
+
+from charms.istio_beacon_k8s.v0.service_mesh import (
+    AppPolicy,
+    CMRData,
+    Endpoint,
+    MeshPolicy,
+    Method,
+    Policy,
+    PolicyTargetType,
+    UnitPolicy,
+    build_mesh_policies,
+    get_data_from_cmr_relation,
+)
+
+GET_METRICS = Endpoint(ports=[9090], methods=[Method.get], paths=["/metrics"])
+SCRAPE = AppPolicy(relation="metrics", endpoints=[GET_METRICS])
+SCRAPE_UNITS = UnitPolicy(relation="metrics", ports=[9090])
+
+
+def build(
+    *policies: Policy | AppPolicy | UnitPolicy,
+    to: tuple[testing.Relation, ...],
+    identities: dict[str, CMRData] | None = None,
+) -> list[MeshPolicy]:
+    with consumer()(consumer().on.start(), state(*to)) as manager:
+        relations = manager.charm.model.relations
+        return build_mesh_policies(relations, APP, MODEL, list(policies), identities)
+
+
+def wire(policies: list[MeshPolicy]) -> str:
+    return json.dumps([policy.model_dump() for policy in policies])
+
+
+def test_app_policy_on_the_wire():
+    policies = build(SCRAPE, to=(related("metrics", "scraper"),))
+
+    assert wire(policies) == (
+        '[{"source_namespace": "prod", "source_app_name": "scraper", "target_namespace": "prod",'
+        ' "target_app_name": "producer", "target_selector_labels": null, "target_service": null,'
+        ' "target_type": "app", "endpoints": [{"hosts": null, "ports": [9090], "methods": ["GET"],'
+        ' "paths": ["/metrics"]}]}]'
+    )
+
+
+def test_unit_policy_on_the_wire():
+    policies = build(SCRAPE_UNITS, to=(related("metrics", "scraper"),))
+
+    assert wire(policies) == (
+        '[{"source_namespace": "prod", "source_app_name": "scraper", "target_namespace": "prod",'
+        ' "target_app_name": "producer", "target_selector_labels": null, "target_service": null,'
+        ' "target_type": "unit", "endpoints": [{"hosts": null, "ports": [9090], "methods": null,'
+        ' "paths": null}]}]'
+    )
+
+
+def test_unit_policy_without_ports_has_no_endpoints():
+    [policy] = build(UnitPolicy(relation="metrics"), to=(related("metrics", "scraper"),))
+
+    assert policy.endpoints == []
+
+
+def test_a_service_is_named_where_given():
+    given = AppPolicy(relation="data", endpoints=[], service="producer-lb")
+
+    [policy] = build(given, to=(related("data", "reader"),))
+
+    assert policy.target_service == "producer-lb"
+
+
+def test_nobody_related_gets_nothing():
+    assert build(SCRAPE, SCRAPE_UNITS, to=(related("data", "reader"),)) == []
+
+
+def test_order_is_that_of_the_charm_then_of_relation_ids():
+    later, earlier = related("metrics", "zeta", id=7), related("metrics", "alpha", id=11)
+
+    policies = build(SCRAPE_UNITS, SCRAPE, to=(earlier, later))
+
+    assert [(p.target_type.value, p.source_app_name) for p in policies] == [
+        ("unit", "zeta"),
+        ("unit", "alpha"),
+        ("app", "zeta"),
+        ("app", "alpha"),
+    ]
+
+
+def test_the_same_twice_is_there_once():
+    twice = (related("metrics", "scraper", id=1), related("metrics", "scraper", id=2))
+
+    assert len(build(SCRAPE, SCRAPE, to=twice)) == 1
+
+
+def test_identity_replaces_the_alias():
+    identities = {ALIAS: CMRData(app_name="scraper", juju_model_name="far")}
+
+    [policy] = build(SCRAPE, to=(related("metrics", ALIAS),), identities=identities)
+
+    assert (policy.source_app_name, policy.source_namespace) == ("scraper", "far")
+
+
+def test_alias_without_identity_gets_nothing():
+    identities = {ALIAS[:-1] + "0": CMRData(app_name="scraper", juju_model_name="far")}
+
+    assert build(SCRAPE, to=(related("metrics", ALIAS),), identities=identities) == []
+
+
+def test_policy_is_app_policy_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="AppPolicy"):
+        old = Policy(relation="metrics", endpoints=[GET_METRICS])
+
+    assert build(old, to=(related("metrics", "scraper"),)) == build(
+        SCRAPE, to=(related("metrics", "scraper"),)
+    )
+
+
+def test_entry_of_version_02_is_read():
+    old = {k: v for k, v in entry().items() if k not in ("target_selector_labels", "target_type")}
+
+    assert MeshPolicy.model_validate(old).target_type is PolicyTargetType.app
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"target_app_name": None, "target_service": "producer-lb"},
+        {"target_service": "producer-lb"},
+        {"target_type": "unit"},
+        {"target_type": "unit", "target_app_name": None, "target_selector_labels": {"a": "b"}},
+    ],
+)
+def test_target_that_fits_its_type(target: dict[str, Any]):
+    assert MeshPolicy.model_validate(entry(**target))
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ({"target_app_name": None}, "needs target_app_name or target_service"),
+        ({"target_selector_labels": {"a": "b"}}, "takes no target_selector_labels"),
+        ({"target_type": "unit", "target_service": "s"}, "takes no target_service"),
+        ({"target_type": "unit", "target_selector_labels": {"a": "b"}}, "not both"),
+    ],
+)
+def test_target_that_does_not_fit_its_type(target: dict[str, Any], reason: str):
+    with pytest.raises(pydantic.ValidationError, match=reason):
+        MeshPolicy.model_validate(entry(**target))
+
+
+GOOD_NAMES = ["a", "A1", "my-app", "my_app.v2", "x" * 63]
+BAD_NAMES = ["", "*", "a*", "a/b", "a b", "-a", "a-", ".a", "a\n", "é", "x" * 64, "ns/victim/sa/x"]
+
+
+@pytest.mark.parametrize("name", GOOD_NAMES)
+def test_names_that_are_names(name: str):
+    assert CMRData(app_name=name, juju_model_name=name).app_name == name
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("field", ["app_name", "juju_model_name"])
+def test_names_that_are_none(field: str, name: str):
+    identity = {"app_name": "scraper", "juju_model_name": "far", field: name}
+    with pytest.raises(pydantic.ValidationError, match="is not a name"):
+        CMRData.model_validate(identity)
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_ports_that_are_ports(port: int):
+    assert Endpoint(ports=[port]).ports == [port]
+
+
+@pytest.mark.parametrize("port", [0, 65536, -1])
+def test_ports_that_are_none(port: int):
+    with pytest.raises(pydantic.ValidationError):
+        Endpoint(ports=[port])
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", '{"app_name": "*", "juju_model_name": "far"}'])
+def test_an_identity_that_is_none_leaves_the_others(data: str):
+    good = json.dumps({"app_name": "scraper", "juju_model_name": "far"})
+    relations = (
+        related("provide-cmr-mesh", "bad", remote_app_data={"cmr_data": data}),
+        related("provide-cmr-mesh", "good", remote_app_data={"cmr_data": good}),
+        related("provide-cmr-mesh", "silent"),
+    )
+
+    with consumer()(consumer().on.start(), state(*relations)) as manager:
+        found = get_data_from_cmr_relation(manager.charm.model.relations["provide-cmr-mesh"])
+
+    assert found == {"good": CMRData(app_name="scraper", juju_model_name="far")}

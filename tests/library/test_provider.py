@@ -1,0 +1,217 @@
+"""The provider: what it publishes, whom it believes, and what it refuses."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from ops import testing
+from small_charms import ALIAS, Event, asks, entry, provider, related, state
+
+from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy, Refusal, Review
+
+ON = testing.CharmEvents()
+CONSUMER = related("service-mesh", "producer")
+EVENTS: list[Event] = [
+    ON.relation_created(CONSUMER),
+    ON.config_changed(),
+    ON.leader_elected(),
+    ON.upgrade_charm(),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.path)
+class TestPublishes:
+    def test_labels_and_kind_byte_for_byte(self, event: Event):
+        out = provider().run(event, state(CONSUMER))
+
+        assert out.get_relation(CONSUMER.id).local_app_data == {
+            "labels": '{"istio.io/dataplane-mode": "ambient"}',
+            "mesh_type": '"istio"',
+        }
+
+    def test_nothing_when_it_does_not_lead(self, event: Event):
+        out = provider().run(event, state(CONSUMER, leader=False))
+
+        assert out.get_relation(CONSUMER.id).local_app_data == {}
+
+
+def test_a_change_of_labels_reaches_all():
+    relations = CONSUMER, related("service-mesh", "scraper")
+
+    out = provider().run(ON.config_changed(), state(*relations, config={"labels": '{"mesh": "b"}'}))
+
+    published = [out.get_relation(each.id).local_app_data["labels"] for each in relations]
+    assert published == ['{"mesh": "b"}'] * 2
+
+
+def mesh_info(*relations: testing.Relation) -> list[MeshPolicy]:
+    charm = provider()
+    with charm(charm.on.update_status(), state(*relations)) as manager:
+        return manager.charm.mesh.mesh_info()
+
+
+def review(*relations: testing.Relation) -> Review:
+    charm = provider()
+    with charm(charm.on.update_status(), state(*relations)) as manager:
+        return manager.charm.mesh.review()
+
+
+def refusal(*relations: testing.Relation) -> Refusal:
+    """Return the one thing that is refused, when nothing is accepted."""
+    result = review(*relations)
+    assert result.accepted == []
+    [refused] = result.refused
+    return refused
+
+
+GOOD = MeshPolicy.model_validate(entry())
+
+
+def test_policies_come_relation_by_relation():
+    other = entry(target_app_name="other")
+
+    assert mesh_info(asks("producer", entry()), asks("other", other)) == [
+        GOOD,
+        MeshPolicy.model_validate(other),
+    ]
+
+
+def test_what_is_asked_for_in_order_stands():
+    assert review(asks("producer", entry())) == Review(accepted=[GOOD], refused=[])
+
+
+def test_nobody_asked():
+    assert review(CONSUMER) == Review(accepted=[], refused=[])
+
+
+BAD_BAGS = ["{", "{}", "7", "null", '"x"', "[" * 100_000]
+BAD_ENTRIES: list[Any] = [
+    None,
+    7,
+    [],
+    {},
+    entry(endpoints=[{"methods": ["FETCH"]}]),
+    entry(endpoints=[{"ports": [70000]}]),
+    entry(source_app_name="*"),
+    entry(source_namespace="victim/sa/x"),
+    entry(source_app_name="\ud800"),
+    entry(target_namespace="../kube-system"),
+    entry(target_type="cluster"),
+]
+
+
+@pytest.mark.parametrize("bag", BAD_BAGS, ids=range(len(BAD_BAGS)))
+def test_a_bad_bag_costs_nothing_but_itself(bag: str):
+    bad = related("service-mesh", "bad", remote_app_data={"policies": bag})
+
+    result = review(bad, asks("producer", entry()))
+
+    assert result.accepted == mesh_info(bad, asks("producer", entry())) == [GOOD]
+    assert [(each.app, each.entry) for each in result.refused] == [("bad", bag)]
+
+
+@pytest.mark.parametrize("bad", BAD_ENTRIES, ids=range(len(BAD_ENTRIES)))
+def test_a_bad_entry_costs_nothing_but_itself(bad: Any):
+    relation = asks("producer", bad, entry())
+
+    result = review(relation)
+
+    assert result.accepted == mesh_info(relation) == [GOOD]
+    assert [(each.app, json.loads(each.entry)) for each in result.refused] == [("producer", bad)]
+
+
+def test_a_refusal_says_what_and_why_and_is_logged_once(caplog: pytest.LogCaptureFixture):
+    charm = provider()
+    relation = asks("producer", entry(source_app_name="*"))
+    with (
+        caplog.at_level(logging.WARNING),
+        charm(charm.on.update_status(), state(relation)) as manager,
+    ):
+        manager.charm.mesh.mesh_info()
+        [refused] = manager.charm.mesh.review().refused
+
+    assert refused.reason == (
+        "source_app_name: '*' is not a name of an application, a model or a Service"
+    )
+    assert caplog.text.count("Refused a policy of producer") == 1
+
+
+class TestTarget:
+    """A target is the sender's own, or the policy is refused."""
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {},
+            {"target_service": "producer"},
+            {"target_service": "producer-lb"},
+            {"target_service": "something-else"},
+            {"target_app_name": None, "target_service": "producer-lb"},
+            {"target_type": "unit", "endpoints": []},
+            {
+                "target_type": "unit",
+                "target_app_name": None,
+                "target_selector_labels": {"app.kubernetes.io/name": "producer", "role": "main"},
+            },
+        ],
+    )
+    def test_own(self, own: dict[str, Any]):
+        assert len(review(asks("producer", entry(**own))).accepted) == 1
+
+    @pytest.mark.parametrize(
+        ("others", "reason"),
+        [
+            ({"target_app_name": "victim"}, "its target is victim, not the sender"),
+            ({"target_namespace": "far"}, "its target is in far, not in the sender's model"),
+            (
+                {"target_service": "victim"},
+                "the Service victim belongs to victim, not to the sender",
+            ),
+            (
+                {"target_app_name": None, "target_service": "victim-lb"},
+                "the Service victim-lb belongs to victim, not to the sender",
+            ),
+            (
+                {"target_type": "unit", "target_app_name": None},
+                "a unit target without application or selector opens the whole namespace",
+            ),
+            (
+                {
+                    "target_type": "unit",
+                    "target_app_name": None,
+                    "target_selector_labels": {"istio.io/dataplane-mode": "ambient"},
+                },
+                (
+                    "its selector has not app.kubernetes.io/name=producer"
+                    " and so may select others' pods"
+                ),
+            ),
+        ],
+    )
+    def test_of_others(self, others: dict[str, Any], reason: str):
+        bad = entry(**others)
+
+        refused = refusal(asks("producer", bad), related("service-mesh", "victim"))
+
+        assert (refused.app, json.loads(refused.entry), refused.reason) == ("producer", bad, reason)
+
+    def test_a_longer_name_is_another_application(self):
+        service = entry(target_service="producer-b-lb")
+
+        refused = refusal(asks("producer", service), related("service-mesh", "producer-b"))
+
+        assert "belongs to producer-b" in refused.reason
+
+    def test_mesh_info_does_not_ask_whose_it_is(self):
+        assert len(mesh_info(asks("producer", entry(target_app_name="victim")))) == 1
+
+    def test_of_a_sender_in_another_model(self):
+        theirs = entry(target_namespace="far", target_app_name="producer")
+
+        assert len(review(asks(ALIAS, theirs)).accepted) == 1
+
+    def test_of_a_sender_in_another_model_that_aims_here(self):
+        assert refusal(asks(ALIAS, entry())).reason == (
+            "a sender in another model has no targets in this one"
+        )

@@ -1,0 +1,349 @@
+"""How policies become AuthorizationPolicies, and how the cluster gets to have just these."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightkube
+import pytest
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import ConfigMap
+from ops import testing
+from small_charms import entry, provider, state
+from small_cluster import MODEL, SmallCluster
+
+from charms.istio_beacon_k8s.v0.service_mesh import (
+    IstioNotInstalledError,
+    MeshPolicy,
+    MeshType,
+    PolicyResourceManager,
+    authorization_policy_resource,
+    kubernetes_errors,
+    kubernetes_status,
+)
+
+AuthorizationPolicy = authorization_policy_resource()
+SCRAPE = MeshPolicy.model_validate(entry())
+READ = MeshPolicy.model_validate(entry(source_app_name="reader"))
+ALLOW_NOTHING = AuthorizationPolicy(metadata=ObjectMeta(name="allow-nothing"), spec={})
+
+
+@pytest.fixture
+def istio(cluster: SmallCluster) -> SmallCluster:
+    cluster.install_istio()
+    return cluster
+
+
+@pytest.fixture
+def make_manager() -> Iterator[Callable[..., PolicyResourceManager]]:
+    """Make managers of the application `mesh` in the model `prod`."""
+    charm = provider()
+    clients: list[lightkube.Client] = []
+    with charm(charm.on.update_status(), state()) as running:
+
+        def make(**arguments: Any) -> PolicyResourceManager:
+            clients.append(lightkube.Client(namespace=MODEL, field_manager="mesh"))
+            return PolicyResourceManager(running.charm, clients[-1], **arguments)
+
+        yield make
+        for client in clients:
+            client.close()
+
+
+Manager = Callable[..., PolicyResourceManager]
+
+
+def spec_of(policy: MeshPolicy, cluster: SmallCluster, manager: PolicyResourceManager) -> Any:
+    assert manager.reconcile([policy], MeshType.istio) == []
+    [applied] = cluster.policies().values()
+    return applied["spec"]
+
+
+class TestRendering:
+    @pytest.mark.parametrize(
+        ("target", "rendered"),
+        [
+            ({}, "producer"),
+            ({"target_service": "lb"}, "lb"),
+            ({"target_app_name": None, "target_service": "lb"}, "lb"),
+        ],
+    )
+    def test_app(
+        self, target: dict[str, Any], rendered: str, istio: SmallCluster, make_manager: Manager
+    ):
+        policy = MeshPolicy.model_validate(entry(**target))
+
+        assert spec_of(policy, istio, make_manager()) == {
+            "targetRefs": [{"group": "", "kind": "Service", "name": rendered}],
+            "rules": [
+                {
+                    "from": [{"source": {"principals": ["cluster.local/ns/prod/sa/scraper"]}}],
+                    "to": [
+                        {
+                            "operation": {
+                                "ports": ["9090"],
+                                "methods": ["GET"],
+                                "paths": ["/metrics"],
+                            }
+                        }
+                    ],
+                }
+            ],
+        }
+
+    @pytest.mark.parametrize(
+        ("target", "rendered"),
+        [
+            ({}, {"app.kubernetes.io/name": "producer"}),
+            ({"target_app_name": None, "target_selector_labels": {"a": "b"}}, {"a": "b"}),
+        ],
+    )
+    def test_unit(
+        self,
+        target: dict[str, Any],
+        rendered: dict[str, str],
+        istio: SmallCluster,
+        make_manager: Manager,
+    ):
+        ports = entry(target_type="unit", endpoints=[{"ports": [9090, 9091]}], **target)
+
+        assert spec_of(MeshPolicy.model_validate(ports), istio, make_manager()) == {
+            "selector": {"matchLabels": rendered},
+            "rules": [
+                {
+                    "from": [{"source": {"principals": ["cluster.local/ns/prod/sa/scraper"]}}],
+                    "to": [{"operation": {"ports": ["9090", "9091"]}}],
+                }
+            ],
+        }
+
+    @pytest.mark.parametrize("endpoints", [[], [{}], [{"ports": [1]}, {}], [{"paths": []}]])
+    def test_any_request(self, endpoints: list[Any], istio: SmallCluster, make_manager: Manager):
+        policy = MeshPolicy.model_validate(entry(endpoints=endpoints))
+
+        [rule] = spec_of(policy, istio, make_manager())["rules"]
+
+        assert set(rule) == {"from"}
+
+    def test_namespace_is_the_targets(self, istio: SmallCluster, make_manager: Manager):
+        istio.put_namespace("far")
+        policy = MeshPolicy.model_validate(entry(target_namespace="far"))
+
+        make_manager().reconcile([policy], MeshType.istio)
+
+        [applied] = istio.policies().values()
+        assert applied["metadata"]["namespace"] == "far"
+
+
+class TestName:
+    def name(self, cluster: SmallCluster, manager: PolicyResourceManager, **changes: Any) -> str:
+        policy = MeshPolicy.model_validate(entry(**changes))
+        assert manager.reconcile([policy], MeshType.istio) == []
+        [name] = cluster.policies()
+        return name
+
+    def test_says_who_may_call_whom(self, istio: SmallCluster, make_manager: Manager):
+        name = self.name(istio, make_manager())
+
+        assert re.fullmatch(r"mesh-prod-policy-scraper-prod-producer-[0-9a-f]{8}", name)
+
+    def test_of_a_selector(self, istio: SmallCluster, make_manager: Manager):
+        target = {"target_app_name": None, "target_selector_labels": {"a": "b"}}
+
+        name = self.name(istio, make_manager(), target_type="unit", endpoints=[], **target)
+
+        assert name.startswith("mesh-prod-policy-scraper-prod-custom-selector-")
+
+    def test_does_not_depend_on_order(self, istio: SmallCluster, make_manager: Manager):
+        one = {"ports": [1, 2], "methods": ["GET", "PUT"], "paths": ["/a", "/b"], "hosts": ["x"]}
+        reverse = {key: values[::-1] for key, values in one.items()}
+
+        names = {
+            self.name(istio, make_manager(), endpoints=[one, {"ports": [3]}]),
+            self.name(istio, make_manager(), endpoints=[{"ports": [3]}, reverse]),
+        }
+
+        assert len(names) == 1
+
+    @pytest.mark.parametrize("other", [{"ports": [2]}, {"ports": [1], "paths": ["/a"]}])
+    def test_depends_on_content(
+        self, other: dict[str, Any], istio: SmallCluster, make_manager: Manager
+    ):
+        name = self.name(istio, make_manager(), endpoints=[{"ports": [1]}])
+
+        assert self.name(istio, make_manager(), endpoints=[other]) != name
+
+    def test_is_legal_however_long_and_odd(self, istio: SmallCluster):
+        odd = "A." + "_" * 60 + "Z"
+        names = {"source_app_name": odd, "source_namespace": odd, "target_app_name": odd}
+        charm = provider("m" * 63)
+        with charm(charm.on.update_status(), state()) as running, lightkube.Client() as client:
+            name = self.name(istio, PolicyResourceManager(running.charm, client), **names)
+
+        assert len(name) == 253
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
+
+
+class TestReconcile:
+    def test_the_cluster_has_just_these(self, istio: SmallCluster, make_manager: Manager):
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+
+        make_manager().reconcile([READ], MeshType.istio)
+
+        [applied] = istio.policies().values()
+        assert "reader" in applied["metadata"]["name"]
+
+    def test_new_is_there_before_stale_goes(self, istio: SmallCluster, make_manager: Manager):
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+        istio.forget_calls()
+
+        make_manager().reconcile([READ], MeshType.istio)
+
+        assert istio.calls() == [
+            "list authorizationpolicies",
+            "patch authorizationpolicies",
+            "delete authorizationpolicies",
+        ]
+
+    def test_nothing_to_change_is_one_read(self, istio: SmallCluster, make_manager: Manager):
+        make_manager().reconcile([SCRAPE, SCRAPE], MeshType.istio, [ALLOW_NOTHING])
+        istio.forget_calls()
+
+        make_manager().reconcile([SCRAPE], MeshType.istio, [ALLOW_NOTHING])
+
+        assert istio.calls() == ["list authorizationpolicies"]
+
+    def test_drift_is_repaired(self, istio: SmallCluster, make_manager: Manager):
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+        [applied] = istio.policies().values()
+        istio.store.put({**applied, "spec": {}})
+
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+
+        [repaired] = istio.policies().values()
+        assert repaired["spec"] == applied["spec"]
+
+    def test_nothing_wanted_is_nothing_there(self, istio: SmallCluster, make_manager: Manager):
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+
+        make_manager().reconcile([], MeshType.istio)
+
+        assert istio.policies() == {}
+
+    def test_others_are_left_alone(self, istio: SmallCluster, make_manager: Manager):
+        istio.put_policy("by-hand", {})
+        make_manager(labels={"owner": "other"}).reconcile([SCRAPE], MeshType.istio)
+
+        make_manager().reconcile([READ], MeshType.istio)
+        make_manager().delete()
+
+        assert len(istio.policies()) == 2
+
+    def test_labels_say_whose_they_are(self, istio: SmallCluster, make_manager: Manager):
+        make_manager(labels={"owner": "me"}).reconcile([SCRAPE], MeshType.istio)
+
+        [applied] = istio.policies().values()
+        assert applied["metadata"]["labels"] == {"owner": "me"}
+
+    def test_raw_policies_are_kept_with_the_others(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
+        make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[ALLOW_NOTHING])
+
+        assert len(istio.policies()) == 2
+        assert istio.policies()["allow-nothing"]["spec"] == {}
+        assert istio.policies()["allow-nothing"]["metadata"]["namespace"] == MODEL
+
+    def test_raw_policies_of_another_type(self, istio: SmallCluster, make_manager: Manager):
+        wrong: Any = ConfigMap()
+        with pytest.raises(TypeError, match="a ConfigMap"):
+            make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[wrong])
+
+        assert istio.policies() == {}
+
+    @pytest.mark.usefixtures("istio")
+    def test_an_unknown_mesh(self, make_manager: Manager):
+        unknown: Any = "linkerd"
+        with pytest.raises(ValueError, match="linkerd"):
+            make_manager().reconcile([SCRAPE], unknown)
+
+
+class TestRefusal:
+    def test_units_know_no_paths(
+        self, istio: SmallCluster, make_manager: Manager, caplog: pytest.LogCaptureFixture
+    ):
+        bad = MeshPolicy.model_validate(entry(target_type="unit"))
+
+        with caplog.at_level(logging.WARNING):
+            [refused] = make_manager().reconcile([bad, SCRAPE], MeshType.istio)
+
+        assert (refused.app, refused.reason) == (
+            "producer",
+            "a policy for units is decided at L4, where there are no hosts, methods or paths",
+        )
+        assert MeshPolicy.model_validate_json(refused.entry) == bad
+        assert len(istio.policies()) == 1
+        assert "Refused a policy for producer" in caplog.text
+
+    def test_a_namespace_that_is_not_there(self, istio: SmallCluster, make_manager: Manager):
+        nowhere = MeshPolicy.model_validate(entry(target_namespace="nowhere"))
+
+        [refused] = make_manager().reconcile([nowhere, SCRAPE], MeshType.istio)
+
+        assert 'namespaces "nowhere" not found' in refused.reason
+        assert len(istio.policies()) == 1
+
+    @pytest.mark.parametrize("code", [400, 422])
+    def test_what_the_cluster_will_not_have(
+        self, code: int, istio: SmallCluster, make_manager: Manager
+    ):
+        istio.fail(code, "patch", "authorizationpolicies")
+
+        refused = make_manager().reconcile([SCRAPE, READ], MeshType.istio)
+
+        assert [each.reason for each in refused] == [f"the reason for {code}"] * 2
+
+    @pytest.mark.parametrize("code", [403, 409, 503])
+    def test_what_is_wrong_with_the_cluster_is_not_the_policys(
+        self, code: int, istio: SmallCluster, make_manager: Manager
+    ):
+        istio.fail(code, "patch", "authorizationpolicies")
+
+        with pytest.raises(lightkube.ApiError) as caught:
+            make_manager().reconcile([SCRAPE], MeshType.istio)
+
+        assert caught.value.status.code == code
+
+
+class TestWithoutIstio:
+    def test_nothing_to_delete(self, cluster: SmallCluster, make_manager: Manager):
+        make_manager().delete()
+        make_manager().reconcile([], MeshType.istio)
+
+        assert cluster.writes() == []
+
+    @pytest.mark.usefixtures("cluster")
+    def test_deleting_tells_when_asked_to(self, make_manager: Manager):
+        with pytest.raises(IstioNotInstalledError):
+            make_manager().delete(ignore_missing=False)
+
+    @pytest.mark.usefixtures("cluster")
+    def test_nothing_to_allow_with(self, make_manager: Manager):
+        with pytest.raises(kubernetes_errors()) as caught:
+            make_manager().reconcile([SCRAPE], MeshType.istio)
+
+        assert kubernetes_status(caught.value, "mesh") == testing.BlockedStatus(
+            "the cluster has no AuthorizationPolicies: install Istio first"
+        )
+
+
+def test_the_status_of_a_manager_that_is_not_trusted(istio: SmallCluster, make_manager: Manager):
+    istio.distrust()
+
+    with pytest.raises(kubernetes_errors()) as caught:
+        make_manager().reconcile([SCRAPE], MeshType.istio)
+
+    assert kubernetes_status(caught.value, "mesh") == testing.BlockedStatus(
+        "may not list authorizationpolicies: run `juju trust mesh --scope=cluster`"
+    )
