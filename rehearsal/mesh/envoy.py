@@ -1,0 +1,162 @@
+"""The parts of Envoy's configuration that egress and inbound share.
+
+Paths are relative: Envoy runs in the folder of its files. The words are those of
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rehearsal.mesh.identity import Authority, Certificate
+
+Json = dict[str, Any]
+Address = tuple[str, int]
+
+ACCESS_LOG = "access.log"
+ADMIN = "admin.sock"
+CLUSTERS, LISTENERS = "clusters", "listeners"
+"""Names of the two files besides those of the route tables."""
+
+CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
+"""Names of statistics: of the files with clusters, with listeners, and with each route table."""
+_ROOT, _SERVER = "root", "server"
+_TYPE = "type.googleapis.com/envoy"
+_LOG_FORMAT = {
+    "time": "%START_TIME%",
+    "principal": "%DOWNSTREAM_PEER_URI_SAN%",
+    "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "destination": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "method": "%REQ(:METHOD)%",
+    "host": "%REQ(:AUTHORITY)%",
+    "path": "%REQ(:PATH)%",
+    "code": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "policy": "%DYNAMIC_METADATA(envoy.filters.http.rbac:enforced_effective_policy_id)%",
+}
+
+
+def bootstrap(authority: Authority) -> Json:
+    """Return what Envoy starts with: whom it trusts, and where the rest is."""
+    trust = {"trusted_ca": {"inline_string": authority.root}}
+    secrets = [
+        {"name": _ROOT, "validation_context": trust},
+        {"name": _SERVER, "tls_certificate": _pair(authority.server)},
+    ]
+    kept = [{"prefix": prefix} for prefix in ("cluster_manager.", "listener_manager.", RDS)]
+    return {
+        # The statistics that nobody asks for would be most of the memory and of each answer.
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept}}},
+        "static_resources": {"secrets": secrets},
+        "node": {"id": "rehearsal", "cluster": "rehearsal"},
+        "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
+        "dynamic_resources": {"lds_config": _file(LISTENERS), "cds_config": _file(CLUSTERS)},
+    }
+
+
+def extension(kind: str, **config: Any) -> Json:
+    """Return the configuration of one of Envoy's extensions."""
+    return {"name": kind, "typed_config": {"@type": f"{_TYPE}.extensions.{kind}", **config}}
+
+
+def listener(name: str, address: Address, chains: Sequence[Json], **more: Any) -> Json:
+    """Return a listener; each chain is for one kind of connections."""
+    kind = f"{_TYPE}.config.listener.v3.Listener"
+    where = socket_address(address)
+    return {"@type": kind, "name": name, "address": where, "filter_chains": chains, **more}
+
+
+def cluster(name: str, **more: Any) -> Json:
+    """Return a cluster."""
+    kind = f"{_TYPE}.config.cluster.v3.Cluster"
+    return {"@type": kind, "name": name, "connect_timeout": "2s", **more}
+
+
+def route_table(name: str, hosts: Sequence[Json], remove: Sequence[str]) -> Json:
+    """Return a route table, past which the headers in `remove` do not get."""
+    return {
+        "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
+        "name": name,
+        "virtual_hosts": hosts,
+        "request_headers_to_remove": remove,
+    }
+
+
+def http(
+    table: str, headers: Mapping[str, str], filters: Sequence[Json], log: Json, **more: Any
+) -> Json:
+    """Return the filter that serves HTTP.
+
+    Args:
+        table: its route table.
+        headers: set over what a client sent, before anything looks at a request.
+        filters: look at each request before it goes out.
+        log: its access log.
+        more: further settings.
+    """
+    # First goes what would have Envoy do a client's bidding.
+    steering = {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}}
+    mutations = [steering, *({"append": header(*item)} for item in headers.items())]
+    mutation = "http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    router = extension("filters.http.router.v3.Router", suppress_envoy_headers=True)
+    return extension(
+        "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="mesh",
+        rds={"route_config_name": table, "config_source": _file(table)},
+        early_header_mutation_extensions=[extension(mutation, mutations=mutations)],
+        http_filters=[*filters, router],
+        access_log=[log],
+        http_protocol_options={"accept_http_10": True},
+        generate_request_id=False,
+        stream_idle_timeout="0s",
+        **more,
+    )
+
+
+def access_log(listener: str, which: str = "true") -> Json:
+    """Return the log of a listener's requests, or of those that meet a condition in CEL."""
+    log_format = {"json_format": {"listener": listener, **_LOG_FORMAT}}
+    file = extension("access_loggers.file.v3.FileAccessLog", path=ACCESS_LOG, log_format=log_format)
+    return {**file, "filter": condition(which)}
+
+
+def condition(expression: str) -> Json:
+    """Return a condition on a request and its answer, in CEL."""
+    kind = "access_loggers.filters.cel.v3.ExpressionFilter"
+    return {"extension_filter": extension(kind, expression=expression)}
+
+
+def header(name: str, value: str) -> Json:
+    """Return the setting of a header, over any that is there."""
+    action = "OVERWRITE_IF_EXISTS_OR_ADD"
+    return {"header": {"key": name, "value": value}, "append_action": action}
+
+
+def socket_address(address: Address) -> Json:
+    """Return an address as Envoy takes it."""
+    return {"socket_address": {"address": address[0], "port_value": address[1]}}
+
+
+def client_tls(certificate: Certificate) -> Json:
+    """Return the client's side of TLS."""
+    return _tls("Upstream", {"tls_certificates": [_pair(certificate)]})
+
+
+def server_tls() -> Json:
+    """Return the server's side of TLS: a client may have no certificate, but no false one."""
+    common = {"tls_certificate_sds_secret_configs": [{"name": _SERVER}]}
+    return _tls("Downstream", common, require_client_certificate=False)
+
+
+def _tls(side: str, common: Json, **more: Any) -> Json:
+    trust = {"validation_context_sds_secret_config": {"name": _ROOT}}
+    kind = f"transport_sockets.tls.v3.{side}TlsContext"
+    return extension(kind, common_tls_context={**common, **trust}, **more)
+
+
+def _pair(certificate: Certificate) -> Json:
+    chain, key = ({"inline_string": pem} for pem in certificate)
+    return {"certificate_chain": chain, "private_key": key}
+
+
+def _file(name: str) -> Json:
+    return {"path_config_source": {"path": f"./{name}.json"}}

