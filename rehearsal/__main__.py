@@ -1,0 +1,74 @@
+"""The command line of the rehearsal."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import FrameType
+
+from rehearsal.rehearsal import Rehearsal
+
+_NOT_FOUND = 127
+"""Exit status of a shell for a command that cannot be run."""
+_DESCRIPTION = """\
+A Juju, a Kubernetes API and a service mesh on this machine, for as long as a command runs.
+
+It proves charm logic, relation data, the effect of labels and policies on a Kubernetes API, who
+may call whom over real HTTP with cryptographic identity, and the flow of juju commands.
+It does not prove scheduling, images, Juju's timing and retries, or a CNI.
+"""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    execute = commands.add_parser(
+        "exec", help="run a command with the rehearsal's juju first on PATH and KUBECONFIG set"
+    )
+    execute.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    arguments = parser.parse_args(words)
+    if not arguments.words:
+        execute.error("no command given, such as: python -m rehearsal exec bash")
+    return _execute(arguments.words)
+
+
+def _execute(command: list[str]) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Rehearsal() as rehearsal:
+            return _run(command, os.environ | rehearsal.environment)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> int:
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return _NOT_FOUND
+    try:
+        return process.wait()
+    finally:
+        _end(process)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The rehearsal's Juju: models, applications and relations, with hooks on the real charm code."""

@@ -1,0 +1,68 @@
+"""The controller's end of a charm's worker process."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+from rehearsal.juju.charm import Charm
+from rehearsal.juju.errors import JujuError
+from rehearsal.juju.wire import HookContext, HookResult, PebbleCall
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+
+class Agent:
+    """Runs hooks of one charm in a process of its own, which starts while others work."""
+
+    def __init__(self, charm: Charm, spawn: Spawn, log: Path) -> None:
+        self._charm = charm
+        self._log = log
+        ours, theirs = Pipe()
+        self._connection = ours
+        with theirs, log.open("ab") as output:
+            self._process = spawn(
+                [
+                    sys.executable,
+                    "-m",
+                    "rehearsal.juju.worker",
+                    str(theirs.fileno()),
+                    str(charm.root),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def run(self, context: HookContext, pebble: Callable[[PebbleCall], None]) -> HookResult:
+        """Run one hook.
+
+        Args:
+            context: what the unit's charm code sees.
+            pebble: does what the charm asks of Pebble in the middle of the hook.
+
+        Raises:
+            JujuError: if the process is gone, for example because the charm cannot be imported.
+        """
+        try:
+            self._connection.send(context)
+            while True:
+                answer: Any = self._connection.recv()
+                if isinstance(answer, HookResult):
+                    return answer
+                pebble(answer)
+                self._connection.send(None)
+        except (EOFError, ConnectionError) as error:
+            raise JujuError(f"{self._charm.name} does not run: {self._last_words()}") from error
+
+    def stop(self) -> None:
+        """Hang up and wait until the process has ended."""
+        self._connection.close()
+        self._process.wait()
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text().splitlines()
+        return lines[-1] if lines else "its process ended without a word"

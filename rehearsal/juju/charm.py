@@ -1,0 +1,130 @@
+"""A charm as its folder or `.charm` file describes it."""
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+from rehearsal.juju.errors import JujuError
+
+Role = Literal["provider", "requirer", "peer"]
+ConfigValue = bool | int | float | str
+_ROLES: tuple[tuple[str, Role], ...] = (
+    ("provides", "provider"),
+    ("requires", "requirer"),
+    ("peers", "peer"),
+)
+_NOT_PACKED = shutil.ignore_patterns(".*", "__pycache__", "tests", "*.charm")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One end of a possible relation."""
+
+    name: str
+    interface: str
+    role: Role
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Charm:
+    """What Juju knows of a charm.
+
+    Attributes:
+        root: the charm's files as they run; a private copy.
+        revision: counts the uploads of the same charm to one model, from 0.
+    """
+
+    name: str
+    root: Path
+    revision: int
+    endpoints: Mapping[str, Endpoint]
+    options: Mapping[str, Mapping[str, Any]]
+    actions: Mapping[str, Mapping[str, Any]]
+    containers: tuple[str, ...]
+    images: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """The charm's URL in status."""
+        return f"local:{self.name}-{self.revision}"
+
+    def defaults(self) -> dict[str, ConfigValue]:
+        """Return the options that have a default, with it."""
+        return {k: v["default"] for k, v in self.options.items() if v.get("default") is not None}
+
+
+def find(path: Path) -> Path:
+    """Return the `.charm` file that a bundle names, or its folder if it has not been packed yet."""
+    if not path.exists() and path.suffix == ".charm" and _is_folder(path.parent):
+        return path.parent
+    return path
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the charm in a folder or file."""
+    return str(_read(path, "charmcraft.yaml").get("name") or _read(path, "metadata.yaml")["name"])
+
+
+def load(path: Path, revision: int, directory: Path) -> Charm:
+    """Copy the charm at `path` below `directory` and describe it.
+
+    Raises:
+        JujuError: if it is not a charm.
+    """
+    root = directory / f"{path.stem}-{revision}"
+    _copy(path, root)
+    meta = _read(root, "charmcraft.yaml") | _read(root, "metadata.yaml")
+    if "name" not in meta:
+        raise JujuError(f'attempting to deploy "{path}": charm has no name')
+    resources: dict[str, Any] = meta.get("resources") or {}
+    return Charm(
+        name=meta["name"],
+        root=root,
+        revision=revision,
+        endpoints=_endpoints(meta),
+        options=(meta.get("config") or _read(root, "config.yaml")).get("options") or {},
+        actions=meta.get("actions") or _read(root, "actions.yaml"),
+        containers=tuple(meta.get("containers") or ()),
+        images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    return (path / "charmcraft.yaml").exists() or (path / "metadata.yaml").exists()
+
+
+def _copy(path: Path, root: Path) -> None:
+    if not path.exists():
+        raise JujuError(f'no charm was found at "{path}"')
+    if _is_folder(path):
+        shutil.copytree(path, root, ignore=_NOT_PACKED)
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(root)
+    else:
+        raise JujuError(f'invalid charm or bundle provided at "{path}"')
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    if path.is_dir():
+        file = path / name
+        text = file.read_text() if file.exists() else ""
+    else:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(name) if name in archive.namelist() else ""
+    return cast("dict[str, Any]", yaml.safe_load(text) or {})
+
+
+def _endpoints(meta: Mapping[str, Any]) -> dict[str, Endpoint]:
+    found: dict[str, Endpoint] = {}
+    for section, role in _ROLES:
+        specs: dict[str, Any] = meta.get(section) or {}
+        for name, spec in specs.items():
+            found[name] = Endpoint(name, spec["interface"], role, spec.get("limit"))
+    return found | {"juju-info": Endpoint("juju-info", "juju-info", "provider")}

@@ -1,0 +1,1 @@
+"""The `juju` command: its words, tables, streams and exit statuses."""

@@ -1,0 +1,190 @@
+"""`juju run`: an action on a unit."""
+
+import contextlib
+import time
+from typing import Any, cast
+
+import yaml
+
+from rehearsal.juju.cli.call import Call, command, to_yaml
+from rehearsal.juju.errors import JujuError, SilentError, UsageError
+from rehearsal.juju.state import Task, Unit
+
+_WAIT = 60.0
+"""Seconds for which `juju run` waits unless told otherwise."""
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+}
+
+
+class _NotScheduledError(Exception):
+    """An action that cannot be queued: Juju says so and exits with 0."""
+
+
+@command("run", "--format=", "--wait=", "--params=", "--background", "--string-args")
+def run(call: Call) -> None:
+    """Runs an action on a unit."""
+    name, action, params = _arguments(call)
+    with call.controller.lock:
+        operation = call.model().take_task_id()
+        try:
+            unit = _unit(call, name)
+            _check(unit, action, params)
+        except _NotScheduledError as error:
+            call.info(f"Operation {operation} failed to schedule any tasks:\n{error}")
+            return
+        task = call.controller.run_action(unit, action, params)
+    if call.options.get("--format", "plain") == "plain":
+        tag = "unit-" + unit.name.replace("/", "-")
+        call.info(f"Running operation {operation} with 1 task\n  - task {task.id} on {tag}\n")
+        call.info(f"Waiting for task {task.id}...")
+    if not task.done.wait(_wait(call)):
+        raise JujuError(f"timed out waiting for results from: unit {unit.name}")
+    call.answer({unit.name: _document(unit, task)}, _plain(task))
+    if task.return_code:
+        call.write(
+            "stderr",
+            f'ERROR the following task failed:\n - id "{task.id}" with return code '
+            f"{task.return_code}\n\nuse 'juju show-task' to inspect the failure\n\n",
+        )
+        raise SilentError
+
+
+def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
+    if not call.args:
+        raise UsageError("no unit specified")
+    if len(call.args) < 2:
+        raise UsageError("no action specified")
+    name, action, *pairs = call.args
+    if "/" not in name:
+        raise UsageError(f'invalid unit or action name "{name}"')
+    params: dict[str, Any] = {}
+    if file := call.options.get("--params"):
+        try:
+            params = yaml.safe_load(call.path(file).read_text()) or {}
+        except FileNotFoundError as error:
+            raise JujuError(f"open {file}: no such file or directory") from error
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f'argument "{pair}" must be of the form key.key.key...=value')
+        _put(params, key.split("."), yaml.safe_load(value))
+    return name, action, params
+
+
+def _put(params: dict[str, Any], keys: list[str], value: Any) -> None:
+    *parents, last = keys
+    for key in parents:
+        params = params.setdefault(key, {})
+    params[last] = value
+
+
+def _unit(call: Call, name: str) -> Unit:
+    app_name, _, number = name.partition("/")
+    app = call.model().apps.get(app_name)
+    if number == "leader":
+        if app is None or app.leader is None:
+            raise _NotScheduledError(f'could not determine leader for "{app_name}"')
+        return app.leader
+    unit = app.units.get(int(number)) if app and number.isdigit() else None
+    if unit is None:
+        tag = name.replace("/", "-")
+        raise _NotScheduledError(f'"unit-{tag}" not found')
+    return unit
+
+
+def _check(unit: Unit, action: str, params: dict[str, Any]) -> None:
+    charm = unit.app.charm
+    if not charm.actions:
+        raise _NotScheduledError(f'no actions defined on charm "{charm.url}"')
+    if action not in charm.actions:
+        raise _NotScheduledError(f'action "{action}" not defined on unit "{unit.name}"')
+    schema = charm.actions[action]
+    faults = list(_faults(schema, params))
+    if faults:
+        raise _NotScheduledError(f"validation failed: {'; '.join(faults)}")
+    known: dict[str, Any] = schema.get("params") or {}
+    for name, spec in known.items():
+        if "default" in spec:
+            params.setdefault(name, spec["default"])
+
+
+def _faults(schema: Any, params: dict[str, Any]) -> list[str]:
+    known: dict[str, Any] = schema.get("params") or {}
+    missing = [
+        f'(root) : "{name}" property is missing and required, given {params}'
+        for name in schema.get("required") or ()
+        if name not in params
+    ]
+    extra = [
+        f'additional property "{name}" is not allowed'
+        for name in params
+        if name not in known and schema.get("additionalProperties") is False
+    ]
+    wrong = [
+        f"(root).{name} : must be of type {known[name]['type']}, given {value}"
+        for name, value in params.items()
+        if name in known and not _is_of(known[name].get("type"), value)
+    ]
+    return [*missing, *extra, *wrong]
+
+
+def _is_of(kind: str | None, value: Any) -> bool:
+    if kind not in _TYPES or (isinstance(value, bool) and kind != "boolean"):
+        return kind not in _TYPES
+    return isinstance(value, _TYPES[kind])
+
+
+def _wait(call: Call) -> float:
+    text = (call.options.get("--wait") or "").removesuffix("s")
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return _WAIT
+
+
+def _document(unit: Unit, task: Task) -> dict[str, Any]:
+    document = {
+        "id": str(task.id),
+        "log": [f"{_time(task.completed)} {line}" for line in task.log] or None,
+        "message": task.message or None,
+        "results": _nested(task.results) | {"return-code": task.return_code},
+        "status": task.status,
+        "timing": {
+            "completed": _time(task.completed),
+            "enqueued": _time(task.enqueued),
+            "started": _time(task.started),
+        },
+        "unit": unit.name,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _nested(results: dict[str, Any]) -> dict[str, Any]:
+    """Return an action's results as Juju keeps them: text, nested where a key has dots."""
+    nested: dict[str, Any] = {}
+    for key, value in results.items():
+        _put(
+            nested,
+            key.split("."),
+            _nested(cast("dict[str, Any]", value)) if isinstance(value, dict) else str(value),
+        )
+    return nested
+
+
+def _plain(task: Task) -> str:
+    if task.status == "failed":
+        return f"Action id {task.id} failed: {task.message}\n" + _yaml(task)
+    return _yaml(task) or f"Task {task.id} completed\n"
+
+
+def _yaml(task: Task) -> str:
+    return to_yaml(_nested(task.results)) if task.results else ""
+
+
+def _time(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(moment))

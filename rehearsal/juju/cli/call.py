@@ -1,0 +1,195 @@
+"""One command line of `juju`: what it has to work with, and how it comes to an exit status."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from rehearsal.juju import status
+from rehearsal.juju.controller import Controller
+from rehearsal.juju.errors import JujuError, SilentError, UsageError
+from rehearsal.juju.options import Options, parse
+from rehearsal.juju.state import Application, Model
+
+Stream = Literal["stdout", "stderr"]
+Write = Callable[[Stream, str], None]
+USER = "admin"
+"""The one user of the controller."""
+
+
+@dataclass
+class Session:
+    """What outlives a command: the model in focus.
+
+    Attributes:
+        controller: the controller.
+        focus: name of the model that commands without `--model` are for.
+    """
+
+    controller: Controller
+    focus: str | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One command being carried out."""
+
+    session: Session
+    options: Options
+    environment: Mapping[str, str]
+    folder: Path
+    write: Write
+
+    @property
+    def controller(self) -> Controller:
+        """The controller."""
+        return self.session.controller
+
+    @property
+    def args(self) -> list[str]:
+        """The arguments that are not options."""
+        return self.options.args
+
+    def model(self, name: str | None = None) -> Model:
+        """Return the model: by name, by `--model`, by JUJU_MODEL, or the one in focus."""
+        chosen = (
+            name
+            or self.options.get("--model")
+            or self.environment.get("JUJU_MODEL")
+            or self.session.focus
+        )
+        if not chosen:
+            raise JujuError(
+                'No model in focus.\n\nPlease use "juju models" to see models available to you.\n'
+                'You can set current model by running "juju switch"\n'
+                'or specify any other model on the command line using the "-m" option.'
+            )
+        short = chosen.rpartition(":")[2].rpartition("/")[2]
+        if short not in self.controller.models:
+            raise JujuError(f"model {status.CONTROLLER}:{USER}/{short} not found")
+        return self.controller.models[short]
+
+    def app(
+        self, name: str, missing: str = 'application "{}" not found (not found)'
+    ) -> Application:
+        """Return an application of the model."""
+        app = self.model().apps.get(name)
+        if app is None:
+            raise JujuError(missing.format(name))
+        return app
+
+    def path(self, text: str) -> Path:
+        """Return a path as the user meant it."""
+        return self.folder / Path(text).expanduser()
+
+    @staticmethod
+    def pairs(settings: Iterable[str]) -> dict[str, str]:
+        """Return what `key=value` settings say."""
+        return {key: value for key, _, value in (s.partition("=") for s in settings)}
+
+    def out(self, text: str) -> None:
+        """Write a line of the answer."""
+        self.write("stdout", text + "\n")
+
+    def info(self, text: str) -> None:
+        """Write a line about what is done, which Juju keeps off standard output."""
+        if not self.options.has("--quiet"):
+            self.write("stderr", text + "\n")
+
+    def answer(self, document: Any, text: str, *formats: str) -> None:
+        """Write an answer in the format that was asked for."""
+        chosen = self.options.get("--format", "tabular")
+        if chosen == "json":
+            self.out(json.dumps(document, separators=(",", ":")))
+        elif chosen == "yaml":
+            self.write("stdout", to_yaml(document))
+        elif chosen in ("tabular", "plain", *formats):
+            self.write("stdout", text)
+        else:
+            raise UsageError(
+                f'invalid value "{chosen}" for option --format: unknown format "{chosen}"'
+            )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such."""
+
+
+def _text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def to_yaml(document: Any) -> str:
+    """Return a document as Juju writes it: keys in their order, lines as long as they are."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100_000)
+
+
+Handler = Callable[[Call], None]
+_COMMANDS: dict[str, tuple[Handler, tuple[str, ...]]] = {}
+_MODEL_OPTIONS = ("--model=", "--controller=")
+
+
+def command(name: str, *options: str) -> Callable[[Handler], Handler]:
+    """Register a command.
+
+    Args:
+        name: its name.
+        options: its own options; one that takes a value ends in `=`.
+    """
+
+    def register(handler: Handler) -> Handler:
+        _COMMANDS[name] = handler, (*_MODEL_OPTIONS, *options)
+        return handler
+
+    return register
+
+
+def run(
+    session: Session,
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    write: Write,
+) -> int:
+    """Carry out one command line.
+
+    Args:
+        session: the controller and the model in focus.
+        words: the words after `juju`.
+        folder: the folder in which it was typed.
+        environment: JUJU_MODEL and the like.
+        write: takes what the command prints.
+
+    Returns:
+        The exit status: 1 when the command failed, 2 when the command line was wrong.
+    """
+    try:
+        handler, accepted = _find(words)
+        options = parse(words[1:], accepted)
+        if options.has("-h") or options.has("--help"):
+            write("stdout", f"Usage: juju {words[0]} [options]\n\nSummary:\n{handler.__doc__}\n")
+        else:
+            handler(Call(session, options, environment, folder, write))
+    except SilentError:
+        return 1
+    except JujuError as error:
+        write("stderr", f"ERROR {error}\n")
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+def _find(words: Sequence[str]) -> tuple[Handler, tuple[str, ...]]:
+    name = words[0] if words else "--help"
+    if name in _COMMANDS:
+        return _COMMANDS[name]
+    near = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0)
+    raise JujuError(
+        f'juju: "{name}" is not a juju command. See "juju --help".\n\nDid you mean:\n\t{near[0]}'
+    )

@@ -1,0 +1,35 @@
+"""The program behind the name `juju`: hands its words to the controller, prints the answer.
+
+It runs often and does little, so it imports little. `client.py SOCKET WORD...`
+"""
+
+import json
+import os
+import socket
+import sys
+
+
+def main(path: str, words: list[str]) -> int:
+    """Carry out a command line and return its exit status."""
+    environment = {k: v for k, v in os.environ.items() if k.startswith("JUJU_")}
+    request = {"words": words, "folder": os.getcwd(), "environment": environment}
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except OSError as error:
+            print(f"ERROR the rehearsal is not running: {error}", file=sys.stderr)
+            return 1
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        for line in connection.makefile("rb"):
+            answer = json.loads(line)
+            if "status" in answer:
+                return int(answer["status"])
+            stream = sys.stdout if answer["stream"] == "stdout" else sys.stderr
+            stream.write(answer["text"])
+            stream.flush()
+    print("ERROR the rehearsal has ended", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,197 @@
+"""`juju deploy`: a charm, or a bundle."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rehearsal.juju import bundle, endpoints
+from rehearsal.juju.bundle import Bundle, BundleApplication, BundleOffer
+from rehearsal.juju.charm import Charm
+from rehearsal.juju.cli.call import Call, command
+from rehearsal.juju.cli.values import option
+from rehearsal.juju.errors import JujuError, UsageError
+from rehearsal.juju.state import Application, Model, Offer
+
+_BUNDLE_ONLY = ("--overlay", "--dry-run")
+_CHARM_ONLY = ("--config", "--num-units", "--base", "--resource")
+
+
+@command(
+    "deploy",
+    "--trust",
+    "--force",
+    "--dry-run",
+    "--overlay=",
+    "--config=",
+    "--num-units=",
+    "--resource=",
+    "--base=",
+    "--channel=",
+    "--constraints=",
+)
+def deploy(call: Call) -> None:
+    """Deploys a charm or a bundle."""
+    if not call.args:
+        raise UsageError("no charm or bundle specified")
+    path = call.path(call.args[0])
+    if not path.exists() and not bundle.find(path).exists():
+        raise JujuError(f'no charm was found at "{call.args[0]}"')
+    if bundle.is_bundle(path):
+        _refuse(call, _CHARM_ONLY, "bundle")
+        _deploy_bundle(call, path)
+    else:
+        _refuse(call, _BUNDLE_ONLY, "charm")
+        _deploy_charm(call, bundle.find(path))
+
+
+def _refuse(call: Call, names: tuple[str, ...], kind: str) -> None:
+    given = [name for name in names if call.options.all(name)]
+    if given:
+        shown = ", ".join(given)
+        raise JujuError(f"options provided but not supported when deploying a {kind}: {shown}")
+
+
+def _deploy_charm(call: Call, path: Path) -> None:
+    model = call.model()
+    units = int(call.options.get("--num-units", "1") or "1")
+    if units < 1:
+        raise UsageError("--num-units must be a positive integer")
+    with call.controller.lock:
+        charm = call.controller.add_charm(model, path)
+        name = call.args[1] if len(call.args) > 1 else charm.name
+        endpoints.check_name(name)
+        call.info(f'Located local charm "{charm.name}", revision {charm.revision}')
+        settings = call.pairs(call.options.all("--config"))
+        resources = call.pairs(call.options.all("--resource"))
+        app = _application(model, charm, name, units, settings, resources)
+        app.trust = call.options.has("--trust")
+        _add(call, app)
+    call.info(
+        f'Deploying "{name}" from local charm "{charm.name}", '
+        f"revision {charm.revision} on ubuntu@24.04/stable"
+    )
+
+
+def _deploy_bundle(call: Call, path: Path) -> None:
+    wanted = bundle.read(path, [call.path(text) for text in call.options.all("--overlay")])
+    model = call.model()
+    _check_trust(call, wanted)
+    if call.options.has("--dry-run"):
+        changes = list(_changes(model, wanted))
+        call.out("\n".join(["Changes to deploy bundle:", *changes]))
+        return
+    with call.controller.lock:
+        changes = list(_changes(model, wanted))
+        if not changes:
+            call.info("No changes to apply.")
+            return
+        call.out("\n".join(["Executing changes:", *changes]))
+        try:
+            _execute(call, model, wanted)
+        except JujuError as error:
+            raise JujuError(f"cannot deploy bundle: {error}") from error
+    call.info("Deploy of bundle completed.")
+
+
+def _check_trust(call: Call, wanted: Bundle) -> None:
+    names = sorted(name for name, app in wanted.applications.items() if app.trust)
+    if names and not call.options.has("--trust") and not call.options.has("--force"):
+        raise JujuError(
+            "Bundle cannot be deployed without trusting applications with your cloud credentials.\n"
+            "Please repeat the deploy command with the --trust argument if you consent to trust "
+            "the following application(s):\n" + "\n".join(f"  - {name}" for name in names)
+        )
+
+
+def _changes(model: Model, wanted: Bundle) -> Iterator[str]:
+    """Yield a line for each thing that deploying the bundle will do."""
+    new = {name: app for name, app in wanted.applications.items() if name not in model.apps}
+    for charm in sorted({app.charm for app in new.values()}):
+        yield f"- upload charm {charm} with architecture=amd64"
+    for name, app in sorted(wanted.applications.items()):
+        if name in new:
+            yield f"- deploy application {name}{_with_units(app.scale)}"
+        elif model.apps[name].scale != app.scale:
+            yield f"- scale {name} to {app.scale} units"
+    for made in _offers(model, wanted):
+        yield f"- create offer {made.name} using {made.app}:{','.join(made.endpoints)}"
+    for first, second in wanted.relations:
+        if not _is_related(model, first, second):
+            yield f"- add relation {first} - {second}"
+
+
+def _with_units(scale: int) -> str:
+    return f" with {scale} unit{'s' if scale > 1 else ''}" if scale else ""
+
+
+def _offers(model: Model, wanted: Bundle) -> list[BundleOffer]:
+    offers = [offer for app in wanted.applications.values() for offer in app.offers]
+    return [offer for offer in offers if offer.name not in model.offers]
+
+
+def _execute(call: Call, model: Model, wanted: Bundle) -> None:
+    new = [app for app in wanted.applications.values() if app.name not in model.apps]
+    paths = dict.fromkeys(app.path for app in new)
+    charms = {path: call.controller.add_charm(model, path) for path in paths}
+    for name, app in sorted(wanted.applications.items()):
+        if name in model.apps:
+            call.controller.scale(model.apps[name], app.scale)
+        else:
+            _add_from_bundle(call, model, charms[app.path], app)
+    for made in _offers(model, wanted):
+        call.controller.offer(Offer(made.name, model.apps[made.app], made.endpoints))
+    for first, second in wanted.relations:
+        if not _is_related(model, first, second):
+            _relate(call, model, first, second)
+
+
+def _relate(call: Call, model: Model, first: str, second: str) -> None:
+    try:
+        call.controller.integrate(endpoints.infer(model, first, second))
+    except JujuError as error:
+        raise JujuError(f'cannot add relation between "{first}" and "{second}": {error}') from error
+
+
+def _add_from_bundle(call: Call, model: Model, charm: Charm, wanted: BundleApplication) -> None:
+    try:
+        app = _application(
+            model, charm, wanted.name, wanted.scale, wanted.options, wanted.resources
+        )
+        app.trust = wanted.trust
+        _add(call, app)
+    except JujuError as error:
+        raise JujuError(f'cannot deploy application "{wanted.name}": {error}') from error
+
+
+def _application(
+    model: Model,
+    charm: Charm,
+    name: str,
+    scale: int,
+    settings: Mapping[str, Any],
+    resources: Mapping[str, Any],
+) -> Application:
+    missing = [image for image in charm.images if image not in resources]
+    if missing:
+        raise JujuError(f"local charm missing OCI images for: {', '.join(missing)}")
+    config = {key: option(charm, key, value) for key, value in settings.items()}
+    images = {image: str(resources[image]) for image in charm.images}
+    return Application(name, model, charm, scale, config, images)
+
+
+def _add(call: Call, app: Application) -> None:
+    if app.name in app.model.apps:
+        raise JujuError(
+            f'cannot add application "{app.name}": application already exists: \n'
+            "deploy application using an alias name:\n"
+            "    juju deploy <application> <alias>\n"
+            "or use remove-application to remove the existing one and try again."
+        )
+    call.controller.deploy(app)
+
+
+def _is_related(model: Model, first: str, second: str) -> bool:
+    try:
+        return not endpoints.find(model, first, second).dying
+    except JujuError:
+        return False

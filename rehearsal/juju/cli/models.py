@@ -1,0 +1,153 @@
+"""Commands about models."""
+
+import time
+
+from rehearsal.juju import status
+from rehearsal.juju.cli.call import USER, Call, command, to_yaml
+from rehearsal.juju.errors import JujuError, UsageError
+from rehearsal.juju.state import Model
+
+_POLL = 0.02
+"""Seconds between two looks at a model that is being destroyed."""
+
+
+@command("add-model", "--no-switch", "--config=", "--credential=")
+def add_model(call: Call) -> None:
+    """Adds a model."""
+    if not call.args:
+        raise UsageError('juju: no model name was passed. See "juju add-model --help".')
+    name = call.args[0]
+    if not name.replace("-", "").isalnum() or name != name.lower():
+        raise UsageError(
+            f'"{name}" is not a valid name: '
+            "model names may only contain lowercase letters, digits and hyphens"
+        )
+    with call.controller.lock:
+        model = call.controller.add_model(name)
+        model.config.update(call.pairs(call.options.all("--config")))
+    if not call.options.has("--no-switch"):
+        call.session.focus = name
+    where = f"{status.CLOUD}/{status.REGION}"
+    call.info(f"Added '{name}' model on {where} with credential 'k8s' for user '{USER}'")
+
+
+@command(
+    "destroy-model",
+    "--no-prompt",
+    "--destroy-storage",
+    "--release-storage",
+    "--force",
+    "--no-wait",
+    "--timeout=",
+)
+def destroy_model(call: Call) -> None:
+    """Removes a model and everything in it."""
+    if not call.args:
+        raise UsageError("no model specified")
+    model = call.model(call.args[0])
+    with call.controller.lock:
+        call.info("Destroying model")
+        call.controller.destroy_model(model, force=call.options.has("--force"))
+    left = -1
+    while model.name in call.controller.models:
+        if len(model.apps) != left:
+            left = len(model.apps)
+            call.info(f"Waiting for model to be removed, {left} application(s)...")
+        time.sleep(_POLL)
+    call.info("Model destroyed.")
+
+
+@command("switch")
+def switch(call: Call) -> None:
+    """Selects or names the current model."""
+    old = _full(call.session.focus) if call.session.focus else ""
+    if not call.args:
+        call.out(old or _full(call.model().name))
+        return
+    if call.environment.get("JUJU_MODEL"):
+        chosen = call.environment["JUJU_MODEL"]
+        raise JujuError(
+            f'cannot switch when JUJU_MODEL is overriding the model (set to "{chosen}")'
+        )
+    name = call.args[0].rpartition(":")[2].rpartition("/")[2]
+    if name not in call.controller.models:
+        raise JujuError(f'"{call.args[0]}" is not the name of a model or controller')
+    call.session.focus = name
+    call.info(f"{old} (no change)" if old == _full(name) else f"{old} -> {_full(name)}")
+
+
+@command("models", "--format=")
+def models(call: Call) -> None:
+    """Lists the models."""
+    with call.controller.lock:
+        found = sorted(call.controller.models.values(), key=lambda model: model.name)
+        rows = [
+            ("Model", "Cloud/Region", "Type", "Status", "Units", "Access", "Last connection"),
+            *(_row(call, model) for model in found),
+        ]
+        document = {
+            "models": [_document(model) for model in found],
+            "current-model": call.session.focus,
+        }
+    call.answer(document, f"Controller: {status.CONTROLLER}\n\n" + status.table(rows, (5,)))
+
+
+@command("show-model", "--format=")
+def show_model(call: Call) -> None:
+    """Shows a model."""
+    model = call.model(call.args[0] if call.args else None)
+    document = {model.name: _document(model)}
+    call.answer(document, to_yaml(document))
+
+
+@command("model-config", "--format=", "--reset=")
+def model_config(call: Call) -> None:
+    """Shows or sets the configuration of a model."""
+    with call.controller.lock:
+        model = call.model()
+        for name in (call.options.get("--reset") or "").split(","):
+            model.config.pop(name, None)
+        settings = call.pairs(arg for arg in call.args if "=" in arg)
+        model.config.update(settings)
+        asked = [arg for arg in call.args if "=" not in arg]
+    if asked:
+        if asked[0] not in model.config:
+            model_name = f"{USER}/{model.name}"
+            raise JujuError(
+                f'"{asked[0]}" is not a key of the currently targeted model: "{model_name}"'
+            )
+        call.out(model.config[asked[0]])
+    elif not settings and not call.options.get("--reset"):
+        rows = [("Attribute", "From", "Value")]
+        rows += [(name, "model", value) for name, value in sorted(model.config.items())]
+        values = {k: {"Value": v, "Source": "model"} for k, v in sorted(model.config.items())}
+        call.answer(values, status.table(rows))
+
+
+def _full(name: str) -> str:
+    return f"{status.CONTROLLER}:{USER}/{name}"
+
+
+def _row(call: Call, model: Model) -> tuple[str, ...]:
+    name = f"{model.name}*" if model.name == call.session.focus else model.name
+    where, units = f"{status.CLOUD}/{status.REGION}", str(len(list(model.units())))
+    return name, where, "kubernetes", "available", units, USER, "just now"
+
+
+def _document(model: Model) -> dict[str, object]:
+    return {
+        "name": f"{USER}/{model.name}",
+        "short-name": model.name,
+        "model-uuid": model.uuid,
+        "model-type": "caas",
+        "controller-name": status.CONTROLLER,
+        "is-controller": False,
+        "owner": USER,
+        "cloud": status.CLOUD,
+        "region": status.REGION,
+        "type": "kubernetes",
+        "life": "dying" if model.dying else "alive",
+        "status": {"current": "destroying" if model.dying else "available"},
+        "sla": status.SERVICE_LEVEL,
+        "agent-version": status.VERSION,
+    }

@@ -1,0 +1,71 @@
+"""Takes command lines from the `juju` client over a Unix socket."""
+
+import json
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+from rehearsal.juju.cli import (
+    actions,
+    applications,
+    deploy,
+    models,
+    relations,
+    show,
+)
+from rehearsal.juju.cli.call import Session, Stream, run
+
+COMMANDS = (actions, applications, deploy, models, relations, show)
+"""The modules whose import registers the commands."""
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Carries out the command lines that arrive on a socket, each on a thread of its own.
+
+    Args:
+        path: the socket's.
+        session: what the commands work on.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, session: Session) -> None:
+        super().__init__(str(path), _Handler)
+        self.session = session
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="juju")
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        line = self.rfile.readline()
+        if not line:
+            return
+        request: dict[str, Any] = json.loads(line)
+        try:
+            status = run(
+                cast("Server", self.server).session,
+                request["words"],
+                Path(request["folder"]),
+                request["environment"],
+                self._write,
+            )
+            self._send({"status": status})
+        except BrokenPipeError:
+            return  # the client was interrupted; nobody is there to tell
+
+    def _write(self, stream: Stream, text: str) -> None:
+        self._send({"stream": stream, "text": text})
+
+    def _send(self, answer: dict[str, Any]) -> None:
+        self.wfile.write(json.dumps(answer).encode() + b"\n")

@@ -1,0 +1,94 @@
+"""Commands that look and change nothing."""
+
+import time
+from typing import Any
+
+from rehearsal.juju import resolver, status
+from rehearsal.juju.cli.call import USER, Call, command, to_yaml
+from rehearsal.juju.errors import JujuError, UsageError
+from rehearsal.juju.state import Relation, Unit
+
+
+@command("status", "--format=", "--relations", "--integrations", "--color", "--no-color", "--utc")
+def show_status(call: Call) -> None:
+    """Shows the state of a model."""
+    with call.controller.lock:
+        model = call.model()
+        document = status.document(model)
+        relations = call.options.has("--relations") or call.options.has("--integrations")
+        text = status.tabular(model, relations=relations)
+    call.answer(document, text)
+    if not document["applications"] and call.options.get("--format", "tabular") == "tabular":
+        call.info(f'\nModel "{USER}/{model.name}" is empty.')
+
+
+@command("show-unit", "--format=", "--app", "--endpoint=", "--related-unit=")
+def show_unit(call: Call) -> None:
+    """Shows a unit with the data of its relations."""
+    if not call.args:
+        raise UsageError("an unit name must be supplied")
+    document: dict[str, Any] = {}
+    with call.controller.lock:
+        for name in call.args:
+            app, slash, number = name.partition("/")
+            if not slash or not number.isdigit():
+                raise UsageError(f"unit name {name} not valid")
+            found = call.model().apps.get(app)
+            unit = found.units.get(int(number)) if found else None
+            if unit is None:
+                raise JujuError(f'unit "{name}" not found')
+            document[name] = _unit(unit, call.options.get("--endpoint"))
+    call.answer(document, to_yaml(document))
+
+
+def _unit(unit: Unit, endpoint: str | None) -> dict[str, Any]:
+    relations = [
+        _relation(unit, relation)
+        for relation in unit.app.model.relations_of(unit.app)
+        if endpoint in (None, relation.side(unit.app).endpoint.name)
+    ]
+    return {
+        "workload-version": unit.version,
+        "opened-ports": [f"{number}/{protocol}" for protocol, number in sorted(unit.ports)],
+        "charm": unit.app.charm.url,
+        "leader": unit.is_leader,
+        "life": "dying" if unit.dying else "alive",
+        "relation-info": relations,
+        "provider-id": unit.pod_name,
+        "address": unit.pod.ip if unit.pod else "",
+    }
+
+
+def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
+    own, other = relation.side(unit.app), relation.other(unit.app)
+    bag = own.unit_bags.get(unit)
+    return {
+        "relation-id": own.id,
+        "endpoint": own.endpoint.name,
+        "related-endpoint": other.endpoint.name,
+        "application-data": dict(other.app_bag.content),
+        "local-unit": {"in-scope": bag is not None, "data": dict(bag.content) if bag else {}},
+        "related-units": {
+            name: {"in-scope": True, "data": dict(other.unit_bags[remote].content)}
+            for name, remote in resolver.remote_units(unit, relation).items()
+        },
+    }
+
+
+@command("debug-log", "--limit=", "--lines=", "--replay", "--no-tail", "--tail", "--date")
+def debug_log(call: Call) -> None:
+    """Shows what the charms have logged."""
+    with call.controller.lock:
+        lines = list(call.model().log)
+    limit = int(call.options.get("--limit") or call.options.get("--lines") or 0)
+    for moment, unit, level, message in lines[-limit:]:
+        clock = time.strftime("%H:%M:%S", time.gmtime(moment))
+        entity = "unit-" + unit.replace("/", "-")
+        call.out(f"{entity}: {clock} {level} unit.{unit}.juju-log {message}")
+
+
+@command("version", "--format=", "--all")
+def version(call: Call) -> None:
+    """Shows the version of Juju whose words these are."""
+    full = f"{status.VERSION}-ubuntu-amd64"
+    call.answer({"version": full, "compiler": "gc", "official": False}, f"{full}\n")

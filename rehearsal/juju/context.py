@@ -1,0 +1,81 @@
+"""What one unit's charm code sees while a hook runs: the state from that unit's point of view."""
+
+from collections.abc import Mapping
+
+from rehearsal.juju.resolver import remote_units
+from rehearsal.juju.state import Relation, Status, Unit
+from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationContext
+
+_UNKNOWN = Status("unknown")
+
+
+def hook_context(unit: Unit, hook: Hook, environment: Mapping[str, str]) -> HookContext:
+    """Return the context of a hook.
+
+    Args:
+        unit: the unit that runs it.
+        hook: the hook.
+        environment: variables of the pod, such as KUBECONFIG.
+    """
+    app, pod = unit.app, unit.pod
+    return HookContext(
+        hook=hook,
+        app=app.name,
+        unit=unit.number,
+        model=app.model.name,
+        model_uuid=app.model.uuid,
+        leader=unit.is_leader,
+        trusted=app.trust,
+        planned_units=sum(not u.dying for u in app.units.values()),
+        config=app.settings(),
+        address=pod.ip if pod else "",
+        service_address=app.address,
+        ports=unit.ports,
+        version=unit.version,
+        workload=(unit.workload.current, unit.workload.message),
+        own_status=_pair(app.own_status or _UNKNOWN),
+        relations=[
+            _relation(unit, hook, relation)
+            for relation in app.model.relations_of(app)
+            if _is_known(unit, hook, relation)
+        ],
+        containers=_containers(unit),
+        environment=dict(environment),
+        memory=unit.memory,
+    )
+
+
+def _pair(status: Status) -> tuple[str, str]:
+    return status.current, status.message
+
+
+def _is_known(unit: Unit, hook: Hook, relation: Relation) -> bool:
+    """Tell whether the unit is in the relation, or hears of it with this hook."""
+    number = relation.side(unit.app).id
+    return number in unit.seen.relations or number == hook.relation
+
+
+def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
+    own, other = relation.side(unit.app), relation.other(unit.app)
+    bag = own.unit_bags.get(unit)
+    joined = unit.seen.relations[own.id].joined if own.id in unit.seen.relations else []
+    return RelationContext(
+        id=own.id,
+        endpoint=own.endpoint.name,
+        interface=own.endpoint.interface,
+        is_peer=own is other,
+        remote_app=other.seen_as,
+        local_app_data=dict(own.app_bag.content),
+        local_unit_data=dict(bag.content) if bag else {},
+        remote_app_data=dict(other.app_bag.content),
+        remote_units_data={
+            remote.number: dict(other.unit_bags[remote].content)
+            for name, remote in remote_units(unit, relation).items()
+            if name in joined or (hook.relation, hook.remote_unit) == (own.id, remote.number)
+        },
+    )
+
+
+def _containers(unit: Unit) -> list[ContainerContext]:
+    containers = unit.pod.containers.values() if unit.pod else ()
+    return [ContainerContext(c.name, c.root, dict(c.layers), c.active) for c in containers]

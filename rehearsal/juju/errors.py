@@ -1,0 +1,13 @@
+"""What a Juju command can fail with."""
+
+
+class JujuError(Exception):
+    """The command ran and failed: exit status 1, the message after `ERROR`."""
+
+
+class UsageError(JujuError):
+    """The command line is wrong: exit status 2."""
+
+
+class SilentError(JujuError):
+    """The command failed and has already said why."""

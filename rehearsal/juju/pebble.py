@@ -1,0 +1,262 @@
+"""A container of a pod: files in a folder, Pebble services as real processes, real checks."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rehearsal.juju.wire import PebbleCall
+from rehearsal.processes import Processes
+
+_TICK = 0.1
+"""Seconds between two looks at the processes and checks of a container."""
+_BACKOFF, _BACKOFF_FACTOR, _BACKOFF_LIMIT = 0.5, 2.0, 30.0
+"""Pebble's defaults for a service that exits: delay in seconds, growth, longest delay."""
+_PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
+"""Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Service:
+    """A service that the charm has started."""
+
+    config: Mapping[str, Any]
+    process: "subprocess.Popen[bytes] | None"
+    backoff: float = _BACKOFF
+    start_at: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Check:
+    """A health check and what it has found lately."""
+
+    config: Mapping[str, Any]
+    due: float
+    failures: int = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it has failed fewer times in a row than its threshold."""
+        return self.failures < int(self.config.get("threshold", _THRESHOLD))
+
+
+@dataclass(eq=False)
+class Container:
+    """One container.
+
+    Attributes:
+        name: as in the charm's metadata.
+        root: folder with its files.
+        address: the address at which its processes listen; `localhost` of its pod.
+        environment: what its processes get besides what the layers say.
+        processes: starts and stops them.
+        changed: is called, on a thread of the container, when it becomes ready or no longer is.
+        layers: Pebble's layers by label, in YAML.
+        missing: programs that its services name and this machine does not have.
+    """
+
+    name: str
+    root: Path
+    address: str
+    environment: Mapping[str, str]
+    processes: Processes
+    changed: Callable[[], None]
+    layers: dict[str, str] = field(default_factory=dict[str, str])
+    missing: set[str] = field(default_factory=set[str])
+    _services: dict[str, Service] = field(default_factory=dict[str, Service])
+    _checks: dict[str, Check] = field(default_factory=dict[str, Check])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True)
+        self._thread = threading.Thread(target=self._watch, name=f"pebble {self.name}")
+        self._thread.start()
+
+    @property
+    def active(self) -> list[str]:
+        """The services whose processes run."""
+        with self._lock:
+            return [name for name, service in self._services.items() if service.running]
+
+    @property
+    def ready(self) -> bool:
+        """What Kubernetes' readiness probe asks: whether every check of the level `ready` is up."""
+        with self._lock:
+            return all(c.up for c in self._checks.values() if c.config.get("level") == "ready")
+
+    def call(self, call: PebbleCall) -> None:
+        """Do what the charm asks, unless the container has been stopped in the meantime."""
+        services: Mapping[str, Any] = call.plan.get("services", {})
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._plan_checks(call.plan.get("checks", {}))
+            if call.operation == "replan":
+                self._replan(services)
+            for name in call.services:
+                self._change(call.operation, name, services[name])
+
+    def stop(self) -> None:
+        """Stop everything in it."""
+        with self._lock:
+            self._ended.set()
+        self._thread.join()
+        for service in self._services.values():
+            self._stop(service)
+
+    def _change(self, operation: str, name: str, config: Mapping[str, Any]) -> None:
+        running = self._services.get(name)
+        if operation == "start" and running and running.running:
+            return
+        if running:
+            self._stop(running)
+            del self._services[name]
+        if operation != "stop":
+            self._start(name, config)
+
+    def _replan(self, services: Mapping[str, Any]) -> None:
+        """Start what is enabled and does not run, restart what runs with another configuration."""
+        for name, config in services.items():
+            service = self._services.get(name)
+            if service and service.config != config:
+                self._change("restart", name, config)
+            elif not service and config.get("startup") == "enabled":
+                self._start(name, config)
+
+    def _start(self, name: str, config: Mapping[str, Any]) -> None:
+        command = [self._inside(word) for word in shlex.split(config["command"])]
+        if shutil.which(command[0], path=os.environ["PATH"]) is None:
+            self.missing.add(command[0])
+            return
+        with (self.root.parent / f"{self.name}.{name}.log").open("ab") as log:
+            process = self.processes.spawn(
+                command,
+                cwd=self._inside(config.get("working-dir", str(self.root))),
+                env=self._environment(config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        before = self._services.get(name)
+        backoff = before.backoff * _BACKOFF_FACTOR if before else _BACKOFF
+        self._services[name] = Service(config, process, min(backoff, _BACKOFF_LIMIT))
+
+    def _environment(self, config: Mapping[str, Any]) -> dict[str, str]:
+        own = {
+            key: self._inside(str(value)) for key, value in config.get("environment", {}).items()
+        }
+        base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
+        return base | dict(self.environment) | {"BIND_ADDRESS": self.address} | own
+
+    def _inside(self, word: str) -> str:
+        """Return where a path of the container is, if it names something that is there."""
+        inside = self.root / word.lstrip("/")
+        return str(inside) if word.startswith("/") and inside.exists() else word
+
+    def _stop(self, service: Service) -> None:
+        if service.process:
+            self.processes.stop(service.process)
+
+    def _plan_checks(self, checks: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        self._checks = {
+            name: self._checks[name]
+            if name in self._checks and self._checks[name].config == config
+            else Check(config, now + _seconds(config.get("period"), _PERIOD))
+            for name, config in checks.items()
+        }
+
+    def _watch(self) -> None:
+        ready = True
+        while not self._ended.wait(_TICK):
+            self._restart_exited()
+            self._make_due_checks()
+            if ready != self.ready:
+                ready = not ready
+                self.changed()
+
+    def _restart_exited(self) -> None:
+        with self._lock:
+            for name, service in list(self._services.items()):
+                if service.running:
+                    continue
+                if not service.start_at:
+                    service.start_at = time.monotonic() + service.backoff
+                elif time.monotonic() >= service.start_at:
+                    self._stop(service)
+                    self._start(name, service.config)
+
+    def _make_due_checks(self) -> None:
+        with self._lock:
+            due = [check for check in self._checks.values() if check.due <= time.monotonic()]
+        for check in due:
+            check.failures = 0 if self._succeeds(check.config) else check.failures + 1
+            check.due = time.monotonic() + _seconds(check.config.get("period"), _PERIOD)
+
+    def _succeeds(self, config: Mapping[str, Any]) -> bool:
+        timeout = _seconds(config.get("timeout"), _TIMEOUT)
+        if "http" in config:
+            return self._answers(config["http"], timeout)
+        if "tcp" in config:
+            return self._listens(config["tcp"], timeout)
+        return self._runs(config["exec"], timeout)
+
+    def _answers(self, http: Mapping[str, Any], timeout: float) -> bool:
+        request = urllib.request.Request(self._here(http["url"]), headers=http.get("headers", {}))  # noqa: S310 - the charm's own URL
+        try:
+            with _direct.open(request, timeout=timeout) as response:
+                return 200 <= response.status < 300
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _here(self, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.hostname not in ("localhost", "127.0.0.1"):
+            return url
+        return parts._replace(netloc=f"{self.address}:{parts.port or 80}").geturl()
+
+    def _listens(self, tcp: Mapping[str, Any], timeout: float) -> bool:
+        host = tcp.get("host", "localhost")
+        host = self.address if host in ("localhost", "127.0.0.1") else host
+        try:
+            socket.create_connection((host, int(tcp["port"])), timeout).close()
+        except OSError:
+            return False
+        return True
+
+    def _runs(self, config: Mapping[str, Any], timeout: float) -> bool:
+        command = [self._inside(word) for word in shlex.split(config["command"])]
+        try:
+            done = subprocess.run(
+                command, env=self._environment(config), timeout=timeout, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+
+def _seconds(duration: str | None, default: float) -> float:
+    """Return the seconds of a duration such as `500ms` or `10s`."""
+    if not duration:
+        return default
+    unit = duration.lstrip("0123456789.")
+    return float(duration.removesuffix(unit)) * _UNITS[unit]

@@ -1,0 +1,184 @@
+"""Which hook a unit runs next.
+
+As in Juju's uniter, nothing queues hooks: what a unit has been told (`Seen`) is compared with what
+is so now, and the first difference is the next hook. So nothing is told twice, nothing is missed,
+and what has passed in the meantime is not told at all. The order is that of the life of a charm in
+Juju's documentation.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from rehearsal.juju.state import Application, Bag, Relation, SeenRelation, Unit
+from rehearsal.juju.wire import Hook
+
+_FACTS: Mapping[str, Callable[[Application], Mapping[str, bool | int]]] = {
+    "install": lambda app: {"installed": True, "charm": app.charm.revision},
+    "leader_elected": lambda _: {"leader": True},
+    "upgrade_charm": lambda app: {"charm": app.charm.revision},
+    "config_changed": lambda app: {"config": app.config_version},
+    "start": lambda _: {"started": True},
+    "stop": lambda _: {"stopped": True},
+    "remove": lambda _: {"removed": True},
+}
+"""What a unit knows after a hook that is about itself."""
+
+
+def next_hook(unit: Unit, revision: str) -> Hook | None:
+    """Return the next hook of a unit, or None if it has been told everything.
+
+    Args:
+        unit: the unit.
+        revision: what its pod's revision should be; a pod of another one is to be stopped.
+    """
+    if unit.pod is None:
+        return None
+    return next(_hooks(unit, revision), None)
+
+
+def _hooks(unit: Unit, revision: str) -> Iterator[Hook]:
+    relations = [r for r in unit.app.model.relations_of(unit.app) if not _is_told_over(unit, r)]
+    if unit.seen.stopped:
+        if unit.dying and not unit.seen.removed:
+            yield Hook("remove")
+        return
+    if not unit.seen.installed:
+        yield Hook("install")
+        return
+    yield from _setup(unit, relations)
+    yield from _leaving(unit, relations)
+    if unit.dying or (unit.pod and unit.pod.revision != revision):
+        yield Hook("stop")
+        return
+    yield from _tasks(unit)
+    yield from _coming(unit, relations)
+
+
+def _setup(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
+    seen, app = unit.seen, unit.app
+    for relation in relations:
+        if _number(unit, relation) not in seen.relations:
+            yield Hook("relation_created", relation=_number(unit, relation))
+    due = {
+        "leader_elected": unit.is_leader and not seen.leader,
+        "upgrade_charm": seen.charm != app.charm.revision,
+        "config_changed": seen.config != app.config_version,
+        "start": not seen.started,
+    }
+    yield from (Hook(kind) for kind, is_due in due.items() if is_due)
+    for name in unit.pod.containers if unit.pod else ():
+        if name not in seen.ready:
+            yield Hook("pebble_ready", container=name)
+
+
+def _tasks(unit: Unit) -> Iterator[Hook]:
+    for task in unit.tasks:
+        yield Hook("action", action=(task.action, task.params, str(task.id)))
+
+
+def _leaving(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
+    for relation in relations:
+        number = _number(unit, relation)
+        told = unit.seen.relations.get(number)
+        if told is None:
+            continue
+        there = remote_units(unit, relation)
+        for name in told.joined:
+            if name not in there or _is_leaving(unit, relation):
+                yield Hook(
+                    "relation_departed",
+                    relation=number,
+                    remote_unit=unit_number(name),
+                    departing_unit=unit_number(name) if name not in there else None,
+                )
+        if _is_leaving(unit, relation):
+            yield Hook("relation_broken", relation=number)
+
+
+def _coming(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
+    for relation in relations:
+        number, told = _number(unit, relation), unit.seen.relations[_number(unit, relation)]
+        other = relation.other(unit.app)
+        there = remote_units(unit, relation)
+        for name, remote in there.items():
+            if name not in told.joined:
+                yield Hook("relation_joined", relation=number, remote_unit=remote.number)
+        # Once a remote unit has joined, since ops.testing cannot tell of the application alone.
+        if there and _is_news(told, other.seen_as, other.app_bag):
+            yield Hook("relation_changed", relation=number)
+        for name, remote in there.items():
+            if _is_news(told, name, other.unit_bags[remote]):
+                yield Hook("relation_changed", relation=number, remote_unit=remote.number)
+
+
+def _is_news(told: SeenRelation, name: str, content: Bag) -> bool:
+    return told.versions.get(name) != content.version
+
+
+def record(unit: Unit, hook: Hook, versions: Mapping[str, int]) -> None:
+    """Note that a hook has told its unit what it is about.
+
+    Args:
+        unit: the unit.
+        hook: the hook, which has run.
+        versions: of the hook's relation, the databags' versions that the hook saw.
+    """
+    seen, app = unit.seen, unit.app
+    if hook.relation is not None:
+        _record_relation(seen.relations, hook, versions)
+    elif hook.container is not None:
+        seen.ready.add(hook.container)
+    for attribute, value in _FACTS.get(hook.kind, lambda _: {})(app).items():
+        setattr(seen, attribute, value)
+
+
+def _record_relation(
+    relations: dict[int, SeenRelation], hook: Hook, versions: Mapping[str, int]
+) -> None:
+    told = relations.setdefault(hook.relation or 0, SeenRelation())
+    remote = next((n for n in versions if n.endswith(f"/{hook.remote_unit}")), None)
+    if hook.kind == "relation_broken":
+        del relations[hook.relation or 0]
+    elif hook.kind == "relation_joined" and remote:
+        told.joined.append(remote)
+    elif hook.kind == "relation_departed":
+        told.joined = [n for n in told.joined if unit_number(n) != hook.remote_unit]
+    elif hook.kind == "relation_changed":
+        name = remote or next(n for n in versions if "/" not in n)
+        told.versions[name] = versions[name]
+
+
+def versions(unit: Unit, relation: Relation) -> dict[str, int]:
+    """Return the versions of the databags on the other side, by owner."""
+    other = relation.other(unit.app)
+    units = remote_units(unit, relation)
+    return {other.seen_as: other.app_bag.version} | {
+        name: other.unit_bags[remote].version for name, remote in units.items()
+    }
+
+
+def remote_units(unit: Unit, relation: Relation) -> dict[str, Unit]:
+    """Return the units on the other side that have entered the relation, by name as seen here."""
+    other = relation.other(unit.app)
+    return {
+        f"{other.seen_as}/{remote.number}": remote
+        for remote in other.app.units.values()
+        if remote is not unit and not remote.dying and remote in other.unit_bags
+    }
+
+
+def unit_number(name: str) -> int:
+    """Return the number in a unit's name."""
+    return int(name.rpartition("/")[2])
+
+
+def _number(unit: Unit, relation: Relation) -> int:
+    return relation.side(unit.app).id
+
+
+def _is_leaving(unit: Unit, relation: Relation) -> bool:
+    return relation.dying or unit.dying
+
+
+def _is_told_over(unit: Unit, relation: Relation) -> bool:
+    """Tell whether the unit has nothing more to hear of a relation that ends."""
+    return _is_leaving(unit, relation) and _number(unit, relation) not in unit.seen.relations

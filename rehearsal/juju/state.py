@@ -1,0 +1,248 @@
+"""What Juju's controller knows: models, applications, units, relations, offers.
+
+Plain data. The controller changes it on commands and hook results; the resolver reads from it what
+each unit has yet to be told.
+"""
+
+import collections
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.juju.charm import Charm, ConfigValue, Endpoint
+from rehearsal.juju.pebble import Container
+
+LogLine = tuple[float, str, str, str]
+"""Time, unit, level and message."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A status with the time since which it has been so."""
+
+    current: str
+    message: str = ""
+    since: float = field(default_factory=time.time, compare=False)
+
+
+@dataclass
+class Bag:
+    """One databag. The version tells a unit whether it has seen the content."""
+
+    content: dict[str, str] = field(default_factory=dict[str, str])
+    version: int = 0
+
+    def replace(self, content: Mapping[str, str]) -> None:
+        """Take over what a hook wrote."""
+        if content != self.content:
+            self.content = dict(content)
+            self.version += 1
+
+
+@dataclass
+class Task:
+    """One run of an action on a unit."""
+
+    id: int
+    action: str
+    params: Mapping[str, Any]
+    enqueued: float = field(default_factory=time.time)
+    started: float = 0.0
+    completed: float = 0.0
+    status: str = "pending"
+    message: str = ""
+    return_code: int = 0
+    results: dict[str, Any] = field(default_factory=dict[str, Any])
+    log: list[str] = field(default_factory=list[str])
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class SeenRelation:
+    """What a unit has been told of a relation: whom it met, and which versions of whose bag."""
+
+    joined: list[str] = field(default_factory=list[str])
+    versions: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass
+class Seen:
+    """What a unit has been told so far; the rest is what its next hooks are for."""
+
+    installed: bool = False
+    charm: int | None = None
+    config: int | None = None
+    leader: bool = False
+    started: bool = False
+    stopped: bool = False
+    removed: bool = False
+    ready: set[str] = field(default_factory=set[str])
+    relations: dict[int, SeenRelation] = field(default_factory=dict[int, SeenRelation])
+
+
+@dataclass
+class Pod:
+    """The pod of a unit. It is replaced by a new one when its revision is not its StatefulSet's."""
+
+    ip: str
+    revision: str
+    containers: dict[str, Container]
+
+
+@dataclass(eq=False)
+class Unit:
+    """One unit."""
+
+    app: "Application"
+    number: int
+    pod: Pod | None = None
+    dying: bool = False
+    seen: Seen = field(default_factory=Seen)
+    workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
+    agent: Status = field(default_factory=lambda: Status("allocating"))
+    version: str = ""
+    ports: frozenset[tuple[str, int]] = frozenset()
+    memory: bytes = b""
+    failed: str | None = None
+    retry_at: float = 0.0
+    retries: int = 0
+    tasks: collections.deque[Task] = field(default_factory=collections.deque[Task])
+    turn: int = 0
+    update_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The unit's name, such as `web/0`."""
+        return f"{self.app.name}/{self.number}"
+
+    @property
+    def pod_name(self) -> str:
+        """The name of its pod, such as `web-0`."""
+        return f"{self.app.name}-{self.number}"
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether the unit is its application's leader."""
+        return self.app.leader is self
+
+
+@dataclass(eq=False)
+class Application:
+    """One application."""
+
+    name: str
+    model: "Model"
+    charm: Charm
+    scale: int
+    config: dict[str, ConfigValue]
+    images: dict[str, str]
+    trust: bool = False
+    dying: bool = False
+    exposed: bool = False
+    address: str = ""
+    config_version: int = 0
+    units: dict[int, Unit] = field(default_factory=dict[int, Unit])
+    leader: Unit | None = None
+    own_status: Status | None = None
+    created: float = field(default_factory=time.time)
+
+    def settings(self) -> dict[str, ConfigValue]:
+        """Return the options as the charm sees them."""
+        return self.charm.defaults() | self.config
+
+
+@dataclass(eq=False)
+class Side:
+    """One application's side of a relation.
+
+    Attributes:
+        id: the relation's number in the application's model.
+        seen_as: the name by which the *other* side knows this application.
+    """
+
+    app: Application
+    endpoint: Endpoint
+    id: int
+    seen_as: str
+    app_bag: Bag = field(default_factory=Bag)
+    unit_bags: dict[Unit, Bag] = field(default_factory=dict[Unit, Bag])
+
+    @property
+    def key(self) -> str:
+        """Application and endpoint, such as `web:db`."""
+        return f"{self.app.name}:{self.endpoint.name}"
+
+
+@dataclass(eq=False)
+class Relation:
+    """A relation: two sides, or one of a peer relation."""
+
+    sides: tuple[Side, ...]
+    dying: bool = False
+
+    def side(self, app: Application) -> Side:
+        """Return an application's own side."""
+        return next(side for side in self.sides if side.app is app)
+
+    def other(self, app: Application) -> Side:
+        """Return the side of the other application; of a peer relation, the same."""
+        return next((side for side in self.sides if side.app is not app), self.sides[0])
+
+    @property
+    def key(self) -> str:
+        """The relation's key, requirer first, such as `web:db db:server`."""
+        ordered = sorted(
+            self.sides, key=lambda side: ("peer", "requirer", "provider").index(side.endpoint.role)
+        )
+        return " ".join(side.key for side in ordered)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Endpoints of an application that other models may relate to."""
+
+    name: str
+    app: Application
+    endpoints: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Model:
+    """One model, which is one namespace in Kubernetes."""
+
+    name: str
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    apps: dict[str, Application] = field(default_factory=dict[str, Application])
+    relations: list[Relation] = field(default_factory=list[Relation])
+    offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
+    config: dict[str, str] = field(default_factory=dict[str, str])
+    revisions: collections.Counter[str] = field(default_factory=collections.Counter[str])
+    created: float = field(default_factory=time.time)
+    next_relation: int = 0
+    next_task: int = 0
+    dying: bool = False
+    log: list[tuple[float, str, str, str]] = field(
+        default_factory=list[tuple[float, str, str, str]]
+    )
+
+    def units(self) -> Iterator[Unit]:
+        """Yield all units, by application and number."""
+        for app in self.apps.values():
+            yield from app.units.values()
+
+    def relations_of(self, app: Application) -> list[Relation]:
+        """Return the relations in which an application takes part."""
+        return [r for r in self.relations if any(side.app is app for side in r.sides)]
+
+    def take_relation_id(self) -> int:
+        """Return the number of a new relation."""
+        self.next_relation += 1
+        return self.next_relation - 1
+
+    def take_task_id(self) -> int:
+        """Return the number of a new operation or task; they share one counter."""
+        self.next_task += 1
+        return self.next_task

@@ -1,0 +1,59 @@
+"""Child processes that never outlive the run, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_STOP_TIMEOUT = 5.0
+"""Seconds that a process has to end after SIGTERM."""
+
+
+class Processes:
+    """Starts children in process groups of their own, and a watchdog over them.
+
+    A run that ends in order stops each child by its handle. A run that is killed cannot: then the
+    watchdog, which holds the other end of a pipe, kills the groups and removes the run's folder.
+
+    Args:
+        directory: the run's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-IS", str(Path(__file__).with_name("watchdog.py")), str(directory)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        """Start a child; the options are those of `subprocess.Popen`."""
+        process = subprocess.Popen[bytes](command, start_new_session=True, **options)
+        self._tell("+", process.pid)
+        return process
+
+    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+        """End a child and all that it started; what has not ended in time is killed."""
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_TIMEOUT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._tell("-", process.pid)
+
+    def close(self) -> None:
+        """End in order: all children have been stopped, only the folder is left to remove."""
+        self._tell("=", 0)
+        if self._watchdog.stdin:
+            self._watchdog.stdin.close()
+        self._watchdog.wait()
+
+    def _tell(self, what: str, group: int) -> None:
+        if self._watchdog.stdin:
+            self._watchdog.stdin.write(f"{what}{group}\n".encode())
+            self._watchdog.stdin.flush()

@@ -1,0 +1,114 @@
+"""One run of the rehearsal: all its parts, put together, started and stopped."""
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rehearsal.addresses import API_PORT, Network, workload_address
+from rehearsal.juju.cli import client
+from rehearsal.juju.cli.call import Session
+from rehearsal.juju.cli.server import Server as JujuServer
+from rehearsal.juju.cluster import Cluster
+from rehearsal.juju.controller import Controller, Substrate
+from rehearsal.juju.state import Unit
+from rehearsal.kubernetes.server import Server as KubernetesServer
+from rehearsal.kubernetes.store import Store
+from rehearsal.mesh.mesh import Mesh
+from rehearsal.processes import Processes
+
+
+class Rehearsal:
+    """A Kubernetes API, a mesh and a Juju on this machine, for as long as the `with` block lasts.
+
+    Attributes:
+        directory: folder with all that the run writes; it is gone when the run is over.
+        environment: what a program needs to use the run: PATH with `juju` first, and KUBECONFIG.
+        access_log: file in which the mesh writes a line for each request.
+    """
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+        self._processes = Processes(self.directory)
+        self._network = Network()
+        self._store = Store()
+        self._kubernetes = KubernetesServer(self._store, self._network.api, API_PORT)
+        mesh_directory = self.directory / "mesh"
+        mesh_directory.mkdir(mode=0o700)
+        self._mesh = Mesh(self._store, mesh_directory, spawn=self._processes.spawn)
+        self._cluster = Cluster(self._store, self._network, lambda: self._controller.wake())
+        self._controller = Controller(
+            Substrate(
+                cluster=self._cluster,
+                environment=self._charm_environment,
+                workload_environment=self._workload_environment,
+                workload_address=workload_address,
+                processes=self._processes,
+                directory=self.directory,
+            )
+        )
+        self._juju = JujuServer(self.directory / "juju.socket", Session(self._controller))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to use the run."""
+        path = f"{self.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return {
+            "PATH": path,
+            "KUBECONFIG": str(self.directory / "kubeconfig"),
+            "REHEARSAL_DIRECTORY": str(self.directory),
+        }
+
+    @property
+    def access_log(self) -> Path:
+        """The file in which the mesh writes a line for each request."""
+        return self._mesh.access_log
+
+    def __enter__(self) -> "Rehearsal":
+        self._install_juju()
+        (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
+        self._kubernetes.start()
+        self._mesh.start()
+        self._controller.start()
+        self._juju.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._juju.stop()
+        self._controller.stop()
+        self._cluster.close()
+        self._mesh.stop()
+        self._kubernetes.stop()
+        self._processes.close()
+
+    def _install_juju(self) -> None:
+        """Write the program `juju`, which knows where this run's controller listens."""
+        program = self.directory / "bin" / "juju"
+        program.parent.mkdir()
+        socket = self.directory / "juju.socket"
+        words = [sys.executable, "-IS", client.__file__, str(socket)]
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        program.chmod(0o755)
+
+    def _charm_environment(self, unit: Unit) -> Mapping[str, str]:
+        return self._workload_environment(unit) | {"KUBECONFIG": str(self._kubeconfig(unit))}
+
+    def _workload_environment(self, unit: Unit) -> dict[str, str]:
+        proxies = self._mesh.environment(unit.app.model.name, unit.pod_name)
+        return proxies | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
+
+    def _kubeconfig(self, unit: Unit) -> Path:
+        """Return the file by which charm code reaches the API as its ServiceAccount."""
+        model, app = unit.app.model.name, unit.app.name
+        file = self.directory / f"kubeconfig-{model}-{app}"
+        if not file.exists():
+            file.write_text(self._kubernetes.kubeconfig(model, app))
+        return file

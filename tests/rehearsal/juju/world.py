@@ -1,0 +1,59 @@
+"""Small deployments as the controller knows them, without processes."""
+
+from pathlib import Path
+
+from rehearsal.juju import resolver
+from rehearsal.juju.charm import Charm, Endpoint
+from rehearsal.juju.state import Application, Bag, Model, Pod, Relation, Side, Unit
+from rehearsal.juju.wire import Hook
+
+SERVER = Endpoint("server", "db", "provider")
+CLIENT = Endpoint("db", "db", "requirer")
+
+
+def charm(*endpoints: Endpoint) -> Charm:
+    """Return a charm with these endpoints."""
+    named = {e.name: e for e in (*endpoints, Endpoint("juju-info", "juju-info", "provider"))}
+    return Charm("any", Path("any"), 0, named, {}, {}, (), ())
+
+
+def application(model: Model, name: str, *endpoints: Endpoint, units: int = 1) -> Application:
+    """Add an application whose units have pods but have not run a hook."""
+    app = model.apps[name] = Application(name, model, charm(*endpoints), units, {}, {})
+    for number in range(units):
+        app.units[number] = Unit(app, number, pod=Pod("127.1.64.1", "", {}))
+    app.leader = app.units[0]
+    return app
+
+
+def relate(first: Application, second: Application) -> Relation:
+    """Relate the first application's CLIENT to the second's SERVER."""
+    number = first.model.take_relation_id()
+    sides = Side(first, CLIENT, number, first.name), Side(second, SERVER, number, second.name)
+    relation = Relation(sides)
+    first.model.relations.append(relation)
+    return relation
+
+
+def step(unit: Unit) -> Hook | None:
+    """Run a unit's next hook, which changes nothing, and return it."""
+    hook = resolver.next_hook(unit, unit.pod.revision if unit.pod else "")
+    if hook is None:
+        return None
+    relations = [r for r in unit.app.model.relations if any(s.app is unit.app for s in r.sides)]
+    relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
+    versions = resolver.versions(unit, relation) if relation else {}
+    if relation and hook.kind != "relation_broken":
+        relation.side(unit.app).unit_bags.setdefault(unit, Bag())
+    resolver.record(unit, hook, versions)
+    return hook
+
+
+def run_out(*units: Unit) -> list[str]:
+    """Run all hooks of the units, in turns, and return their kinds."""
+    kinds: list[str] = []
+    while True:
+        hooks = [hook for hook in map(step, units) if hook]
+        if not hooks:
+            return kinds
+        kinds += [hook.kind for hook in hooks]
