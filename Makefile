@@ -1,0 +1,34 @@
+# Everything on a machine with Python 3.10 to 3.13, git and make. What it needs goes into .venv, in the versions of uv.lock.
+
+PYTHON ?= python3
+UV_VERSION := $(shell sed -n 's/.*"uv==\([0-9.]*\)".*/\1/p' pyproject.toml)
+IN := .venv/bin
+
+.PHONY: help demo test format vendor clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: .venv/ready ## see who may call whom, and why, in seconds
+	@$(IN)/python -m rehearsal exec $(IN)/python tests/story
+
+test: .venv/ready ## lint, unit tests of library and charms, tests of the rehearsal
+	@$(IN)/tox
+
+format: .venv/ready ## format the code
+	@$(IN)/tox -e format
+
+vendor: .venv/ready ## copy the library into the charms that use it
+	@$(IN)/tox -e vendor
+
+clean: ## remove what the other targets made
+	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis
+
+.venv/ready: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+		{ echo "$(PYTHON) is not Python 3.10 to 3.13; name one that is: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(IN)/python -m pip install --quiet uv==$(UV_VERSION)
+	@$(IN)/uv sync --quiet --locked --compile-bytecode
+	@touch $@

@@ -1,0 +1,119 @@
+"""The demo as `make demo` runs it: its verdict, and what stands behind each cell."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STORY = "tests/story"
+CELLS = 30
+
+
+def tell(folder: Path, kept: Path, patience: float) -> "subprocess.CompletedProcess[str]":
+    """Run the demo of a checkout, and keep what the run has written."""
+    story = f"{sys.executable} {folder / STORY} --patience {patience}"
+    keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
+    return subprocess.run(
+        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", f"{story}; s=$?; {keep}; exit $s"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def told(kept: Path) -> "subprocess.CompletedProcess[str]":
+    return tell(ROOT, kept, patience=15)
+
+
+def answers(kept: Path) -> list[dict[str, Any]]:
+    """Return what the mesh logged of each request to the producer."""
+    lines = (kept / "mesh" / "access.log").read_text().splitlines()
+    entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [e for e in entries if re.match("(service|pod)/demo/producer", e["listener"])]
+
+
+def reached(kept: Path) -> Counter[str]:
+    """Return how often the producers' own logs have each request, but for the health checks."""
+    logs = [path.read_text() for path in (kept / "pods").rglob("producer.producer.log")]
+    lines = [line.split("'")[1] for log in logs for line in log.splitlines()]
+    return Counter(line.rpartition(" ")[0] for line in lines if "/health" not in line)
+
+
+def test_every_cell_is_as_expected(told: "subprocess.CompletedProcess[str]"):
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"All {CELLS} cells are as expected" in told.stdout.splitlines()[-1]
+
+
+def test_it_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[str]"):
+    assert max(map(len, told.stdout.splitlines())) <= 100
+
+
+@pytest.mark.usefixtures("told")
+def test_what_was_denied_was_denied_by_a_policy_in_envoy(kept: Path):
+    denied = [entry for entry in answers(kept) if entry["code"] == 403]
+
+    assert len(denied) > CELLS
+    assert {e["details"] for e in denied} == {"rbac_access_denied_matched_policy[none]"}
+
+
+@pytest.mark.usefixtures("told")
+def test_what_was_allowed_reached_the_workload_and_nothing_else_did(kept: Path):
+    allowed = [entry for entry in answers(kept) if entry["code"] == 200]
+
+    assert Counter(f"{e['method']} {e['path']}" for e in allowed) == reached(kept)
+    assert set(reached(kept)) == {"GET /metrics", "GET /data"}
+
+
+@pytest.mark.usefixtures("told")
+def test_what_was_allowed_had_an_identity_and_a_policy(kept: Path):
+    allowed = [entry for entry in answers(kept) if entry["code"] == 200]
+
+    assert {e["principal"] for e in allowed} == {"spiffe://cluster.local/ns/demo/sa/scraper"}
+    assert all(e["policy"].startswith("demo/mesh-demo-policy-scraper-demo-") for e in allowed)
+
+
+def copy(folder: Path) -> Path:
+    for name in ("bundles", "charms", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".*"))
+    return folder
+
+
+def test_a_policy_that_allows_too_much_fails_and_names_the_cell(tmp_path: Path):
+    folder = copy(tmp_path / "copy")
+    charm = folder / "charms" / "metrics-producer-k8s" / "src" / "charm.py"
+    data = re.compile(r"(DATA_PORT\], methods=)\[Method\.get\]")
+    text, changed = data.subn(r"\1[Method.get, Method.post]", charm.read_text())
+    assert changed == 1
+    charm.write_text(text)
+
+    told = tell(folder, tmp_path, patience=1)
+
+    assert told.returncode == 1
+    assert "scraper, POST :8080/data: expected denied, observed 201" in told.stdout
+
+
+def test_a_policy_that_allows_too_little_fails_and_names_the_cell(tmp_path: Path):
+    folder = copy(tmp_path / "copy")
+    charm = folder / "charms" / "metrics-producer-k8s" / "src" / "charm.py"
+    text = charm.read_text()
+    assert 'paths=["/data"]' in text
+    charm.write_text(text.replace('paths=["/data"]', 'paths=["/nothing"]'))
+
+    told = tell(folder, tmp_path, patience=1)
+
+    assert told.returncode == 1
+    assert "scraper, GET :8080/data: expected 200, observed denied" in told.stdout

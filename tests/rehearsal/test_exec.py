@@ -1,0 +1,101 @@
+"""`python -m rehearsal exec`: what a command finds in it, and what is left when it is over."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXEC = [sys.executable, "-m", "rehearsal", "exec"]
+DEPLOYED = """
+juju add-model demo && juju deploy ./bundles/demo.yaml --trust > /dev/null
+until juju status | grep -q 'producer/0.*active'; do sleep 0.05; done
+echo "$REHEARSAL_DIRECTORY"
+"""
+
+
+Run = subprocess.Popen[str]
+
+
+@pytest.fixture
+def deployed() -> Run:
+    """A rehearsal with the demo deployed, whose command goes on until it is ended."""
+    return subprocess.Popen(
+        [*EXEC, "sh", "-c", f"{DEPLOYED} exec sleep 600"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def interrupt(run: Run) -> None:
+    """Do what Ctrl-C does: signal everything that runs in the foreground."""
+    os.killpg(run.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("end", [interrupt, Run.terminate, Run.kill])
+def test_nothing_is_left_when_it_ends_in_the_middle(deployed: Run, end: Callable[[Run], None]):
+    assert deployed.stdout
+    directory = Path(deployed.stdout.readline().strip())
+    assert processes_of(directory)
+
+    end(deployed)
+    deployed.wait()
+
+    deadline = time.monotonic() + 10
+    while (directory.exists() or processes_of(directory)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not directory.exists()
+    assert processes_of(directory) == []
+    end_command(deployed)
+
+
+def end_command(run: Run) -> None:
+    """End the command of a run that was killed: it is the user's, not the rehearsal's to end."""
+    with run, contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines that name a run's folder: Envoy, charms, workloads, the watchdog."""
+    lines: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it has just ended
+        if str(directory) in line:
+            lines.append(line)
+    return lines
+
+
+def test_the_exit_status_is_the_commands():
+    run = subprocess.run([*EXEC, "sh", "-c", "exit 7"], cwd=ROOT, check=False)
+
+    assert run.returncode == 7
+
+
+def test_the_command_finds_juju_and_kubernetes():
+    script = "command -v juju && juju version && test -s $KUBECONFIG"
+
+    run = subprocess.run(
+        [*EXEC, "sh", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert run.stdout.splitlines()[1] == "3.6.28-ubuntu-amd64"
+
+
+def test_a_command_that_is_not_there_is_named():
+    run = subprocess.run(
+        [*EXEC, "no-such-command"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+
+    assert run.returncode == 127
+    assert "no-such-command" in run.stderr

@@ -1,0 +1,94 @@
+"""How the story is told on a terminal: commands, progress, tables, the verdict."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import rich.box
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from table import CALLS, Line, Row
+
+_WIDTH = 100
+_GO_ON = """\
+To go on: type at it yourself (README, Run it); change what is allowed in
+charms/metrics-producer-k8s/src/charm.py and run this again; copy a charm (README, Make it
+yours)."""
+_COLOURS = {"200": "green", "denied": "red"}
+
+
+class Teller:
+    """Writes the story, at most 100 columns wide."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal or self._console.width > _WIDTH:
+            self._console.width = _WIDTH
+        self._start = time.monotonic()
+
+    def chapter(self, title: str, text: str) -> None:
+        """Begin a chapter."""
+        self._console.print(f"\n[bold]{title}[/bold]\n{text}\n")
+
+    def command(self, words: Sequence[str]) -> None:
+        """Show a command that is about to run."""
+        self._console.print(f"  [cyan]$ juju {escape(' '.join(words))}[/cyan]")
+
+    @contextmanager
+    def progress(self, what: str) -> Generator[Callable[[str], None]]:
+        """Show what is being waited for, and when it is there how long it took.
+
+        Gives a function that shows how far it has come.
+        """
+        start = time.monotonic()
+        with self._console.status(f"  {what}") as status:
+            yield lambda detail: status.update(f"  {what}: {escape(detail)}")
+        self._console.print(f"  [dim]{what}: {time.monotonic() - start:.1f} s[/dim]")
+
+    def table(self, lines: Sequence[Line]) -> None:
+        """Show lines of the table, expected above observed."""
+        table = Table(box=rich.box.SIMPLE, padding=(0, 1), collapse_padding=True, show_edge=False)
+        table.add_column("caller", min_width=21, no_wrap=True)
+        table.add_column("")
+        for call in CALLS:
+            table.add_column(call.replace(" :", "\n:", 1), min_width=6)
+        for line in lines:
+            table.add_row(line.caller, "expected", *_cells(line.expected, line.expected))
+            table.add_row("", "observed", *_cells(line.observed, line.expected))
+        self._console.print("", table, "")
+
+    def say(self, text: str) -> None:
+        """Write a paragraph."""
+        self._console.print(Padding(text, (0, 0, 0, 2)))
+
+    def failure(self, reason: str, status: str) -> None:
+        """Say why the story cannot go on."""
+        self._console.print(f"[bold red]✗[/bold red] {escape(reason)}\n")
+        self._console.print(escape(status), soft_wrap=True)
+
+    def verdict(self, lines: Sequence[Line]) -> bool:
+        """Write the last line, with each cell that differs above it; return whether none does."""
+        differences = [difference for line in lines for difference in line.differences()]
+        cells, seconds = len(lines) * len(CALLS), time.monotonic() - self._start
+        self._console.print(f"\n{_GO_ON}\n")
+        for difference in differences:
+            self._console.print(f"[bold red]✗[/bold red] {escape(difference)}")
+        if differences:
+            verdict = (
+                f"[bold red]{len(differences)} of {cells} cells are not as expected[/bold red]"
+            )
+        else:
+            verdict = f"[bold green]All {cells} cells are as expected[/bold green]"
+        self._console.print(f"{verdict}, observed by real requests, in {seconds:.1f} s.")
+        return not differences
+
+
+def _cells(results: Row, expected: Row) -> list[str]:
+    return [_cell(results[call], results[call] == expected[call]) for call in CALLS]
+
+
+def _cell(result: str, as_expected: bool) -> str:
+    text = escape(result)
+    return f"[{_COLOURS.get(result, 'yellow')}]{text}[/]" if as_expected else f"[reverse]{text}[/]"
