@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from types import FrameType
 
@@ -40,12 +41,26 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _execute(command: list[str]) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    threading.excepthook = _give_up
     try:
         with Rehearsal() as rehearsal:
             return _run(command, os.environ | rehearsal.environment)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End in order, and only once: who presses Ctrl-C twice gets no less."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _give_up(failure: threading.ExceptHookArgs) -> None:
+    """End the run with the part whose thread has failed; without it commands would wait forever."""
+    threading.__excepthook__(failure)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> int:
@@ -58,10 +73,6 @@ def _run(command: list[str], environment: Mapping[str, str]) -> int:
         return process.wait()
     finally:
         _end(process)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

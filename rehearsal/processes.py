@@ -47,8 +47,7 @@ class Processes:
         self._tell("-", process.pid)
 
     def close(self) -> None:
-        """End in order: all children have been stopped, only the folder is left to remove."""
-        self._tell("=", 0)
+        """Have the watchdog end what has not been stopped and remove the folder."""
         if self._watchdog.stdin:
             self._watchdog.stdin.close()
         self._watchdog.wait()

@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +14,8 @@ from rehearsal.juju.cli import client
 from rehearsal.juju.cli.call import Session
 from rehearsal.juju.cli.server import Server as JujuServer
 from rehearsal.juju.cluster import Cluster
-from rehearsal.juju.controller import Controller, Substrate
+from rehearsal.juju.controller import Controller
+from rehearsal.juju.lifecycle import Substrate
 from rehearsal.juju.state import Unit
 from rehearsal.kubernetes.server import Server as KubernetesServer
 from rehearsal.kubernetes.store import Store
@@ -43,7 +45,7 @@ class Rehearsal:
         self._controller = Controller(
             Substrate(
                 cluster=self._cluster,
-                environment=self._charm_environment,
+                charm_environment=self._charm_environment,
                 workload_environment=self._workload_environment,
                 workload_address=workload_address,
                 processes=self._processes,
@@ -70,10 +72,12 @@ class Rehearsal:
     def __enter__(self) -> "Rehearsal":
         self._install_juju()
         (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
-        self._kubernetes.start()
-        self._mesh.start()
-        self._controller.start()
-        self._juju.start()
+        with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
+            stack.callback(self._processes.close)
+            for part in (self._kubernetes, self._mesh, self._controller, self._juju):
+                part.start()
+                stack.callback(part.stop)
+            self._started = stack.pop_all()
         return self
 
     def __exit__(
@@ -82,12 +86,7 @@ class Rehearsal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._juju.stop()
-        self._controller.stop()
-        self._cluster.close()
-        self._mesh.stop()
-        self._kubernetes.stop()
-        self._processes.close()
+        self._started.close()
 
     def _install_juju(self) -> None:
         """Write the program `juju`, which knows where this run's controller listens."""

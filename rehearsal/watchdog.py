@@ -1,7 +1,7 @@
 """Ends what a run leaves behind when it is killed.
 
-Its input names the process groups of the run: `+N` started, `-N` stopped, `=0` all stopped. When
-the input ends, so has the run.
+Its input names the process groups of the run: `+N` started, `-N` stopped. When it ends, so has the
+run, in order or not.
 """
 
 import contextlib
@@ -15,10 +15,8 @@ for line in sys.stdin:
     what, group = line[0], int(line[1:])
     if what == "+":
         groups.add(group)
-    elif what == "-":
-        groups.discard(group)
     else:
-        groups.clear()
+        groups.discard(group)
 for group in groups:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)

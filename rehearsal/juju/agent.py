@@ -10,32 +10,31 @@ from typing import Any
 from rehearsal.juju.charm import Charm
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.wire import HookContext, HookResult, PebbleCall
-
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
+from rehearsal.processes import Processes
 
 
 class Agent:
     """Runs hooks of one charm in a process of its own, which starts while others work."""
 
-    def __init__(self, charm: Charm, spawn: Spawn, log: Path) -> None:
+    def __init__(self, charm: Charm, processes: Processes, log: Path) -> None:
         self._charm = charm
+        self._processes = processes
         self._log = log
+        self._stopped = False
+        self._start()
+
+    def _start(self) -> None:
         ours, theirs = Pipe()
-        self._connection = ours
-        with theirs, log.open("ab") as output:
-            self._process = spawn(
-                [
-                    sys.executable,
-                    "-m",
-                    "rehearsal.juju.worker",
-                    str(theirs.fileno()),
-                    str(charm.root),
-                ],
+        words = [str(theirs.fileno()), str(self._charm.root)]
+        with theirs, self._log.open("ab") as output:
+            self._process = self._processes.spawn(
+                [sys.executable, "-m", "rehearsal.juju.worker", *words],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
+        self._connection = ours
 
     def run(self, context: HookContext, pebble: Callable[[PebbleCall], None]) -> HookResult:
         """Run one hook.
@@ -45,8 +44,11 @@ class Agent:
             pebble: does what the charm asks of Pebble in the middle of the hook.
 
         Raises:
-            JujuError: if the process is gone, for example because the charm cannot be imported.
+            JujuError: if the process is gone, for example because the charm cannot be imported. The
+                next hook gets a new one.
         """
+        if self._process.poll() is not None and not self._stopped:
+            self._start()
         try:
             self._connection.send(context)
             while True:
@@ -59,9 +61,9 @@ class Agent:
             raise JujuError(f"{self._charm.name} does not run: {self._last_words()}") from error
 
     def stop(self) -> None:
-        """Hang up and wait until the process has ended."""
-        self._connection.close()
-        self._process.wait()
+        """End the process, whatever it is doing."""
+        self._stopped = True
+        self._processes.stop(self._process)
 
     def _last_words(self) -> str:
         lines = self._log.read_text().splitlines()

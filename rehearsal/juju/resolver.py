@@ -7,15 +7,32 @@ Juju's documentation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from rehearsal.juju.state import Application, Bag, Relation, SeenRelation, Unit
+from rehearsal.juju.state import Bag, Relation, SeenRelation, Unit
 from rehearsal.juju.wire import Hook
 
-_FACTS: Mapping[str, Callable[[Application], Mapping[str, bool | int]]] = {
-    "install": lambda app: {"installed": True, "charm": app.charm.revision},
+
+@dataclass(frozen=True)
+class Sight:
+    """What a hook sees, by version: news that come while it runs are told by another.
+
+    Attributes:
+        charm: the charm's revision.
+        config: the configuration's version.
+        bags: of the hook's relation, the databags' versions on the other side, by owner.
+    """
+
+    charm: int
+    config: int
+    bags: Mapping[str, int]
+
+
+_FACTS: Mapping[str, Callable[[Sight], Mapping[str, bool | int]]] = {
+    "install": lambda sight: {"installed": True, "charm": sight.charm},
     "leader_elected": lambda _: {"leader": True},
-    "upgrade_charm": lambda app: {"charm": app.charm.revision},
-    "config_changed": lambda app: {"config": app.config_version},
+    "upgrade_charm": lambda sight: {"charm": sight.charm},
+    "config_changed": lambda sight: {"config": sight.config},
     "start": lambda _: {"started": True},
     "stop": lambda _: {"stopped": True},
     "remove": lambda _: {"removed": True},
@@ -114,21 +131,31 @@ def _is_news(told: SeenRelation, name: str, content: Bag) -> bool:
     return told.versions.get(name) != content.version
 
 
-def record(unit: Unit, hook: Hook, versions: Mapping[str, int]) -> None:
+def sight(unit: Unit, relation: Relation | None) -> Sight:
+    """Return what a hook of the unit sees now.
+
+    Args:
+        unit: the unit.
+        relation: the one that the hook is about.
+    """
+    bags = _versions(unit, relation) if relation else {}
+    return Sight(unit.app.charm.revision, unit.app.config_version, bags)
+
+
+def record(unit: Unit, hook: Hook, seen: Sight) -> None:
     """Note that a hook has told its unit what it is about.
 
     Args:
         unit: the unit.
         hook: the hook, which has run.
-        versions: of the hook's relation, the databags' versions that the hook saw.
+        seen: what it saw when it began.
     """
-    seen, app = unit.seen, unit.app
     if hook.relation is not None:
-        _record_relation(seen.relations, hook, versions)
+        _record_relation(unit.seen.relations, hook, seen.bags)
     elif hook.container is not None:
-        seen.ready.add(hook.container)
-    for attribute, value in _FACTS.get(hook.kind, lambda _: {})(app).items():
-        setattr(seen, attribute, value)
+        unit.seen.ready.add(hook.container)
+    for attribute, value in _FACTS.get(hook.kind, lambda _: {})(seen).items():
+        setattr(unit.seen, attribute, value)
 
 
 def _record_relation(
@@ -147,8 +174,7 @@ def _record_relation(
         told.versions[name] = versions[name]
 
 
-def versions(unit: Unit, relation: Relation) -> dict[str, int]:
-    """Return the versions of the databags on the other side, by owner."""
+def _versions(unit: Unit, relation: Relation) -> dict[str, int]:
     other = relation.other(unit.app)
     units = remote_units(unit, relation)
     return {other.seen_as: other.app_bag.version} | {

@@ -5,6 +5,7 @@ each unit has yet to be told.
 """
 
 import collections
+import math
 import threading
 import time
 import uuid
@@ -59,6 +60,12 @@ class Task:
     log: list[str] = field(default_factory=list[str])
     done: threading.Event = field(default_factory=threading.Event)
 
+    def finish(self, status: str, message: str, return_code: int = 0) -> None:
+        """Note how it ended, for whoever waits for it."""
+        self.status, self.message, self.return_code = status, message, return_code
+        self.completed = time.time()
+        self.done.set()
+
 
 @dataclass
 class SeenRelation:
@@ -111,7 +118,7 @@ class Unit:
     retries: int = 0
     tasks: collections.deque[Task] = field(default_factory=collections.deque[Task])
     turn: int = 0
-    update_at: float = 0.0
+    update_at: float = math.inf
 
     @property
     def name(self) -> str:

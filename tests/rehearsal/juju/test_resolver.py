@@ -57,6 +57,19 @@ def test_a_databag_is_told_once_for_each_version(model: Model):
     assert (told, told_again) == (["relation_changed"], [])
 
 
+def test_news_that_come_while_a_hook_runs_are_told_by_another(model: Model):
+    unit = application(model, "web").units[0]
+    run_out(unit)
+
+    unit.app.config_version += 1
+    hook, sight = resolver.next_hook(unit, ""), resolver.sight(unit, None)
+    unit.app.config_version += 1  # while it runs
+    assert hook
+    resolver.record(unit, hook, sight)
+
+    assert (hook.kind, run_out(unit)) == ("config_changed", ["config_changed"])
+
+
 def test_a_relation_that_ends_departs_and_breaks_on_both_sides(model: Model):
     web, db = application(model, "web", CLIENT), application(model, "db", SERVER)
     relation = relate(web, db)

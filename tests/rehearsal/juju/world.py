@@ -42,10 +42,10 @@ def step(unit: Unit) -> Hook | None:
         return None
     relations = [r for r in unit.app.model.relations if any(s.app is unit.app for s in r.sides)]
     relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
-    versions = resolver.versions(unit, relation) if relation else {}
+    sight = resolver.sight(unit, relation)
     if relation and hook.kind != "relation_broken":
         relation.side(unit.app).unit_bags.setdefault(unit, Bag())
-    resolver.record(unit, hook, versions)
+    resolver.record(unit, hook, sight)
     return hook
 
 

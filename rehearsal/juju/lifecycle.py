@@ -1,0 +1,122 @@
+"""Units come and go: their pods, what runs in them, and what is left when nobody needs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.juju.cluster import Cluster
+from rehearsal.juju.pebble import Container
+from rehearsal.juju.state import Application, Model, Pod, Relation, Seen, Unit
+from rehearsal.processes import Processes
+
+Environment = Callable[[Unit], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Substrate:
+    """What Juju stands on.
+
+    Attributes:
+        cluster: Kubernetes.
+        charm_environment: variables that the charm code of a unit gets, such as KUBECONFIG.
+        workload_environment: variables that the processes of a unit's pod get.
+        workload_address: address at which they listen, by the pod's.
+        processes: starts and stops them.
+        directory: folder for charms, containers and logs.
+    """
+
+    cluster: Cluster
+    charm_environment: Environment
+    workload_environment: Environment
+    workload_address: Callable[[str], str]
+    processes: Processes
+    directory: Path
+
+
+class Lifecycle:
+    """Adds and removes units and what belongs to them. Its callers hold the controller's lock.
+
+    Args:
+        models: by name; a model goes when the last of its applications has gone.
+        substrate: what it stands on.
+    """
+
+    def __init__(self, models: dict[str, Model], substrate: Substrate) -> None:
+        self._models = models
+        self._on = substrate
+
+    def add_unit(self, app: Application, number: int) -> None:
+        """Add a unit and start its pod."""
+        unit = app.units[number] = Unit(app, number)
+        app.leader = app.leader or unit
+        self._start_pod(unit)
+
+    def _start_pod(self, unit: Unit) -> None:
+        cluster = self._on.cluster
+        address, revision = cluster.add_pod(unit)
+        unit.pod = Pod(address, revision, {})
+        root = self._on.directory / "pods" / unit.app.model.name / address / unit.pod_name
+        environment = self._on.workload_environment(unit)
+        for name in unit.app.charm.containers:
+            unit.pod.containers[name] = Container(
+                name=name,
+                root=root / name,
+                address=self._on.workload_address(address),
+                environment=environment,
+                processes=self._on.processes,
+                changed=self._readiness(unit, unit.pod),
+            )
+
+    def _readiness(self, unit: Unit, pod: Pod) -> Callable[[], None]:
+        def tell() -> None:
+            ready = all(container.ready for container in pod.containers.values())
+            self._on.cluster.set_ready(unit, ready=ready)
+
+        return tell
+
+    def stop_containers(self, unit: Unit) -> None:
+        """Stop all that runs in a unit's pod."""
+        for container in unit.pod.containers.values() if unit.pod else ():
+            container.stop()
+
+    def restart_pod(self, unit: Unit) -> None:
+        """Replace a stopped pod by a new one, in which the charm begins again but for install."""
+        self.stop_containers(unit)
+        self._on.cluster.remove_pod(unit)
+        seen = unit.seen
+        unit.seen = Seen(installed=True, leader=seen.leader, relations=seen.relations)
+        self._start_pod(unit)
+
+    def remove_unit(self, unit: Unit) -> None:
+        """Remove a unit with its pod and its databags."""
+        self.stop_containers(unit)
+        self._on.cluster.remove_pod(unit)
+        app = unit.app
+        del app.units[unit.number]
+        for relation in app.model.relations_of(app):
+            relation.side(app).unit_bags.pop(unit, None)
+        if app.leader is unit:
+            app.leader = next(iter(app.units.values()), None)
+        for task in unit.tasks:
+            task.finish("aborted", "unit was removed")
+        self._on.cluster.apply(app)
+
+    def tidy(self, model: Model) -> None:
+        """Drop what is dying and of which nobody has yet to hear."""
+        model.relations = [r for r in model.relations if not (r.dying and _is_told(r))]
+        for app in list(model.apps.values()):
+            if app.dying and not app.units and not model.relations_of(app):
+                self._on.cluster.remove(app)
+                del model.apps[app.name]
+        if model.dying and not model.apps:
+            self._on.cluster.remove_model(model)
+            self._models.pop(model.name, None)
+
+
+def _is_told(relation: Relation) -> bool:
+    """Tell whether every unit on both sides has heard that a relation ended."""
+    return not any(
+        side.id in unit.seen.relations
+        for side in relation.sides
+        for unit in side.app.units.values()
+    )

@@ -1,0 +1,228 @@
+"""Runs hooks, one after the other, and keeps what came of each."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.juju import resolver
+from rehearsal.juju.agent import Agent
+from rehearsal.juju.charm import Charm
+from rehearsal.juju.context import hook_context
+from rehearsal.juju.errors import JujuError
+from rehearsal.juju.lifecycle import Lifecycle, Substrate
+from rehearsal.juju.state import Bag, Model, Relation, Status, Unit
+from rehearsal.juju.wire import Hook, HookContext, HookResult, PebbleCall
+
+_FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
+"""Seconds after which Juju runs a failed hook again."""
+_UPDATE_STATUS = 300.0
+"""Seconds between two update-status hooks."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A hook that is to run now, with all that it sees."""
+
+    unit: Unit
+    hook: Hook
+    name: str
+    context: HookContext
+    sight: resolver.Sight
+
+
+class Uniter:
+    """The agents of all units, on one thread.
+
+    Args:
+        models: by name.
+        lock: guards them.
+        lifecycle: replaces and removes units.
+        substrate: what it stands on.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        lock: threading.RLock,
+        lifecycle: Lifecycle,
+        substrate: Substrate,
+    ) -> None:
+        self._models = models
+        self._lock = lock
+        self._lifecycle = lifecycle
+        self._on = substrate
+        self._agents: dict[Path, Agent] = {}
+        self._news = threading.Event()
+        self._stopping = False
+        self._turns = 0
+        self._thread = threading.Thread(target=self._work, name="uniter")
+
+    def start(self) -> None:
+        """Begin to run hooks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop running hooks; the one that runs is cut off."""
+        self._stopping = True
+        self.wake()
+        for agent in self._agents.values():
+            agent.stop()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Have it look for hooks to run. Takes no lock."""
+        self._news.set()
+
+    def add_charm(self, charm: Charm) -> None:
+        """Start the process in which a charm's code will run."""
+        log = self._on.directory / f"charm-{charm.root.name}.log"
+        self._agents[charm.root] = Agent(charm, self._on.processes, log)
+
+    def _work(self) -> None:
+        while not self._stopping:
+            self._news.clear()
+            step = self._next()
+            if step:
+                self._run(step)
+            else:
+                self._news.wait(self._until_next())
+
+    def _next(self) -> Step | None:
+        """Return a hook to run, of the unit that has waited longest."""
+        with self._lock:
+            units = [unit for model in self._models.values() for unit in model.units()]
+            for unit in sorted(units, key=lambda unit: unit.turn):
+                hook = self._hook_for(unit)
+                if hook:
+                    return self._step(unit, hook)
+        return None
+
+    def _step(self, unit: Unit, hook: Hook) -> Step:
+        self._turns += 1
+        unit.turn = self._turns
+        relations = unit.app.model.relations_of(unit.app)
+        relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
+        name = _hook_name(unit, hook, relation)
+        unit.agent = Status("executing", f"running {name} hook")
+        if hook.action:
+            unit.tasks[0].started = time.time()
+        context = hook_context(unit, hook, self._on.charm_environment(unit))
+        return Step(unit, hook, name, context, resolver.sight(unit, relation))
+
+    def _hook_for(self, unit: Unit) -> Hook | None:
+        if unit.failed and unit.retry_at > time.monotonic():
+            return None
+        hook = resolver.next_hook(unit, self._target(unit))
+        if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
+            return Hook("update_status")
+        return hook
+
+    def _target(self, unit: Unit) -> str:
+        """Return the revision that a pod should have now: new ones from the highest number down."""
+        revision = self._on.cluster.revision(unit.app)
+        own = unit.pod.revision if unit.pod else revision
+        above = [u for u in unit.app.units.values() if u.number > unit.number and not u.dying]
+        done = all(u.pod and u.pod.revision == revision and u.seen.started for u in above)
+        return revision if done else own
+
+    def _until_next(self) -> float:
+        with self._lock:
+            units = [unit for model in self._models.values() for unit in model.units()]
+            due = [unit.retry_at if unit.failed else unit.update_at for unit in units]
+        now = time.monotonic()
+        return max(0.0, min([*due, now + _UPDATE_STATUS]) - now)
+
+    def _run(self, step: Step) -> None:
+        unit, hook = step.unit, step.hook
+        try:
+            result = self._agents[unit.app.charm.root].run(step.context, self._pebble(unit))
+        except JujuError as error:
+            result = HookResult(error=str(error))
+        with self._lock:
+            self._log(unit, result)
+            if result.error and hook.action:
+                unit.tasks.popleft().finish("failed", "exit status 1", return_code=1)
+                unit.agent = Status("idle")
+            elif result.error:
+                self._fail(unit, step.name)
+            else:
+                self._commit(unit, hook, result)
+                resolver.record(unit, hook, step.sight)
+            self._after(unit)
+
+    def _pebble(self, unit: Unit) -> Callable[[PebbleCall], None]:
+        def call(call: PebbleCall) -> None:
+            if unit.pod:
+                unit.pod.containers[call.container].call(call)
+
+        return call
+
+    def _fail(self, unit: Unit, name: str) -> None:
+        delay = min(_FIRST_RETRY * _RETRY_FACTOR**unit.retries, _LONGEST_RETRY)
+        unit.failed, unit.retries = name, unit.retries + 1
+        unit.retry_at = time.monotonic() + delay
+        unit.workload = Status("error", f'hook failed: "{name}"')
+        unit.agent = Status("idle")
+
+    def _commit(self, unit: Unit, hook: Hook, result: HookResult) -> None:
+        unit.failed, unit.retries = None, 0
+        unit.agent = Status("idle")
+        unit.workload = _newer(unit.workload, result.workload)
+        unit.version, unit.memory = result.version, result.memory
+        unit.update_at = time.monotonic() + _UPDATE_STATUS
+        if unit.is_leader and result.own_status[0] != "unknown":
+            unit.app.own_status = _newer(unit.app.own_status, result.own_status)
+        for name, layers in result.layers.items():
+            if unit.pod and name in unit.pod.containers:
+                unit.pod.containers[name].layers = layers
+        self._commit_bags(unit, hook, result)
+        if hook.action:
+            self._commit_task(unit, result)
+        if result.ports != unit.ports:
+            unit.ports = result.ports
+            self._on.cluster.apply(unit.app)
+
+    def _commit_bags(self, unit: Unit, hook: Hook, result: HookResult) -> None:
+        for relation in unit.app.model.relations_of(unit.app):
+            side = relation.side(unit.app)
+            broken = hook.kind == "relation_broken" and hook.relation == side.id
+            if broken or side.id not in result.unit_data:
+                continue
+            side.unit_bags.setdefault(unit, Bag()).replace(result.unit_data[side.id])
+            if unit.is_leader:
+                side.app_bag.replace(result.app_data[side.id])
+
+    def _commit_task(self, unit: Unit, result: HookResult) -> None:
+        task = unit.tasks.popleft()
+        task.results, task.log = result.action_results, result.action_log
+        failed = result.action_failure is not None
+        task.finish("failed" if failed else "completed", result.action_failure or "")
+
+    def _log(self, unit: Unit, result: HookResult) -> None:
+        lines = list(result.log)
+        if result.error:
+            lines += [("ERROR", line) for line in result.error.splitlines()]
+        for level, message in lines:
+            unit.app.model.log.append((time.time(), unit.name, level, message))
+
+    def _after(self, unit: Unit) -> None:
+        if unit.seen.removed:
+            self._lifecycle.remove_unit(unit)
+        elif unit.seen.stopped and not unit.dying:
+            self._lifecycle.restart_pod(unit)
+        self._lifecycle.tidy(unit.app.model)
+
+
+def _newer(old: Status | None, new: tuple[str, str]) -> Status:
+    return old if old and (old.current, old.message) == new else Status(*new)
+
+
+def _hook_name(unit: Unit, hook: Hook, relation: Relation | None) -> str:
+    name = hook.kind.replace("_", "-")
+    if hook.action:
+        return hook.action[0]
+    if relation:
+        return f"{relation.side(unit.app).endpoint.name}-{name}"
+    return f"{hook.container}-{name}" if hook.container else name
