@@ -154,8 +154,13 @@ class Uniter:
 
     def _pebble(self, unit: Unit) -> Callable[[PebbleCall], None]:
         def call(call: PebbleCall) -> None:
-            if unit.pod:
-                unit.pod.containers[call.container].call(call)
+            if unit.pod is None:
+                return
+            container = unit.pod.containers[call.container]
+            container.call(call)
+            for program in container.missing:
+                text = f"{program} is not on this machine: what {call.container} runs is left out"
+                unit.app.model.log.append((time.time(), unit.name, "WARNING", text))
 
         return call
 
