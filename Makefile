@@ -22,7 +22,8 @@ vendor: .venv/ready ## copy the library into the charms that use it
 	@$(IN)/tox -e vendor
 
 clean: ## remove what the other targets made
-	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ready: uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \

@@ -118,7 +118,10 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     else:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(name) if name in archive.namelist() else ""
-    return cast("dict[str, Any]", yaml.safe_load(text) or {})
+    try:
+        return cast("dict[str, Any]", yaml.safe_load(text) or {})
+    except yaml.YAMLError as error:
+        raise JujuError(f"cannot read {path / name}: {error}") from error
 
 
 def _endpoints(meta: Mapping[str, Any]) -> dict[str, Endpoint]:

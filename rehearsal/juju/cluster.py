@@ -141,7 +141,10 @@ def _stateful_set(app: Application) -> Object:
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector},
             "template": {
-                "metadata": {"labels": selector},
+                "metadata": {
+                    "labels": selector,
+                    "annotations": {"charm.juju.is/modified-version": str(app.charm.revision)},
+                },
                 "spec": {"serviceAccountName": app.name, "containers": containers},
             },
         }

@@ -108,6 +108,18 @@ class Controller:
             self._lifecycle.remove_unit(unit)
         self._lifecycle.tidy(app.model)
 
+    def refresh(self, app: Application, charm: Charm) -> None:
+        """Give an application another revision of its charm; its pods are replaced one by one."""
+        app.charm = charm
+        self._on.cluster.apply(app)
+        self.wake()
+
+    def resolve(self, unit: Unit, *, retry: bool) -> None:
+        """Have a unit in error run its hook again, or go on without it."""
+        unit.retry_at = 0.0
+        unit.skip = not retry
+        self.wake()
+
     def integrate(self, ends: tuple[End, End]) -> Relation:
         """Relate two applications of one model."""
         model = ends[0][0].model

@@ -29,9 +29,7 @@ def infer(model: Model, first: str, second: str) -> tuple[End, End]:
     explicit = [p for p in pairs if not any(end[1].name == "juju-info" for end in p)] or pairs
     if not explicit:
         raise JujuError("no relations found")
-    if len(explicit) > 1:
-        choices = "; ".join(f'"{choice}"' for choice in sorted(map(key, explicit)))
-        raise JujuError(f'ambiguous relation: "{first} {second}" could refer to {choices}')
+    _refuse_ambiguous(first, second, [key(pair) for pair in explicit])
     return explicit[0]
 
 
@@ -43,11 +41,15 @@ def find(model: Model, first: str, second: str) -> Relation:
     """
     for text in (first, second):
         _ends(model, text)
-    for relation in model.relations:
-        sides = {(s.app.name, s.endpoint.name) for s in relation.sides}
-        if len(relation.sides) == 2 and all(_names(text, sides) for text in (first, second)):
-            return relation
-    raise JujuError(f'relation matching "{first} {second}" not found (not found)')
+    found = [
+        relation
+        for relation in model.relations
+        if len(relation.sides) == 2 and all(_names(text, relation) for text in (first, second))
+    ]
+    if not found:
+        raise JujuError(f'relation matching "{first} {second}" not found (not found)')
+    _refuse_ambiguous(first, second, [relation.key for relation in found])
+    return found[0]
 
 
 def key(pair: tuple[End, End]) -> str:
@@ -56,9 +58,15 @@ def key(pair: tuple[End, End]) -> str:
     return " ".join(f"{app.name}:{endpoint.name}" for app, endpoint in ordered)
 
 
-def _names(text: str, sides: set[tuple[str, str]]) -> bool:
+def _refuse_ambiguous(first: str, second: str, keys: list[str]) -> None:
+    if len(keys) > 1:
+        choices = "; ".join(f'"{choice}"' for choice in sorted(keys))
+        raise JujuError(f'ambiguous relation: "{first} {second}" could refer to {choices}')
+
+
+def _names(text: str, relation: Relation) -> bool:
     app, _, endpoint = text.partition(":")
-    return any(a == app and endpoint in ("", e) for a, e in sides)
+    return any(s.app.name == app and endpoint in ("", s.endpoint.name) for s in relation.sides)
 
 
 def _ends(model: Model, text: str) -> list[End]:
@@ -66,6 +74,8 @@ def _ends(model: Model, text: str) -> list[End]:
     if colon and not endpoint:
         raise UsageError(f'endpoint "{text}" not valid')
     app = model.apps.get(name)
+    if app is None and "." in name:
+        raise JujuError(f'"{text}" is of another model: that is not rehearsed')
     if app is None:
         raise JujuError(f'application "{name}" not found (not found)')
     if not endpoint:

@@ -113,9 +113,10 @@ class Unit:
     version: str = ""
     ports: frozenset[tuple[str, int]] = frozenset()
     memory: bytes = b""
-    failed: str | None = None
+    error: Status | None = None
     retry_at: float = 0.0
     retries: int = 0
+    skip: bool = False
     tasks: collections.deque[Task] = field(default_factory=collections.deque[Task])
     turn: int = 0
     update_at: float = math.inf
@@ -124,6 +125,11 @@ class Unit:
     def name(self) -> str:
         """The unit's name, such as `web/0`."""
         return f"{self.app.name}/{self.number}"
+
+    @property
+    def status(self) -> Status:
+        """What status shows: that a hook failed, or else what the charm has set."""
+        return self.error or self.workload
 
     @property
     def pod_name(self) -> str:

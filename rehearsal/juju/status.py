@@ -25,7 +25,7 @@ def application_status(app: Application) -> Status:
     """Return what the charm set for the application, else the worst of its units."""
     if app.own_status:
         return app.own_status
-    statuses = [unit.workload for unit in app.units.values()]
+    statuses = [unit.status for unit in app.units.values()]
     return max(
         statuses,
         key=lambda s: _SEVERITY.index(s.current),
@@ -114,8 +114,8 @@ def _units(model: Model) -> tuple[list[Row], tuple[int, ...]]:
         name = f"{unit.name}*" if unit.is_leader else unit.name
         ports = ",".join(_ports(unit))
         address = unit.pod.ip if unit.pod else ""
-        message = unit.workload.message
-        rows.append((name, unit.workload.current, unit.agent.current, address, ports, message))
+        message = unit.status.message
+        rows.append((name, unit.status.current, unit.agent.current, address, ports, message))
     return rows, ()
 
 
@@ -176,7 +176,7 @@ def _related(app: Application) -> dict[str, list[dict[str, str]]]:
 
 def _unit(unit: Unit) -> dict[str, Any]:
     return {
-        "workload-status": _status(unit.workload),
+        "workload-status": _status(unit.status),
         "juju-status": _status(unit.agent) | {"version": VERSION},
         "leader": unit.is_leader or None,
         "open-ports": _ports(unit) or None,

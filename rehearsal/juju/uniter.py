@@ -87,7 +87,17 @@ class Uniter:
             if step:
                 self._run(step)
             else:
+                self._end_unused()
                 self._news.wait(self._until_next())
+
+    def _end_unused(self) -> None:
+        """End the processes of charms that no application has any more."""
+        with self._lock:
+            apps = [app for model in self._models.values() for app in model.apps.values()]
+            unused = self._agents.keys() - {app.charm.root for app in apps}
+            agents = [self._agents.pop(root) for root in unused]
+        for agent in agents:
+            agent.stop()
 
     def _next(self) -> Step | None:
         """Return a hook to run, of the unit that has waited longest."""
@@ -112,7 +122,7 @@ class Uniter:
         return Step(unit, hook, name, context, resolver.sight(unit, relation))
 
     def _hook_for(self, unit: Unit) -> Hook | None:
-        if unit.failed and unit.retry_at > time.monotonic():
+        if unit.error and unit.retry_at > time.monotonic():
             return None
         hook = resolver.next_hook(unit, self._target(unit))
         if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
@@ -130,12 +140,15 @@ class Uniter:
     def _until_next(self) -> float:
         with self._lock:
             units = [unit for model in self._models.values() for unit in model.units()]
-            due = [unit.retry_at if unit.failed else unit.update_at for unit in units]
+            due = [unit.retry_at if unit.error else unit.update_at for unit in units]
         now = time.monotonic()
         return max(0.0, min([*due, now + _UPDATE_STATUS]) - now)
 
     def _run(self, step: Step) -> None:
         unit, hook = step.unit, step.hook
+        if unit.skip:
+            self._skip(step)
+            return
         try:
             result = self._agents[unit.app.charm.root].run(step.context, self._pebble(unit))
         except JujuError as error:
@@ -152,6 +165,14 @@ class Uniter:
                 resolver.record(unit, hook, step.sight)
             self._after(unit)
 
+    def _skip(self, step: Step) -> None:
+        """Take a hook for run, as `juju resolved --no-retry` asks."""
+        with self._lock:
+            step.unit.skip, step.unit.error, step.unit.retries = False, None, 0
+            step.unit.agent = Status("idle")
+            resolver.record(step.unit, step.hook, step.sight)
+            self._after(step.unit)
+
     def _pebble(self, unit: Unit) -> Callable[[PebbleCall], None]:
         def call(call: PebbleCall) -> None:
             if unit.pod is None:
@@ -166,13 +187,13 @@ class Uniter:
 
     def _fail(self, unit: Unit, name: str) -> None:
         delay = min(_FIRST_RETRY * _RETRY_FACTOR**unit.retries, _LONGEST_RETRY)
-        unit.failed, unit.retries = name, unit.retries + 1
+        unit.error = Status("error", f'hook failed: "{name}"')
+        unit.retries += 1
         unit.retry_at = time.monotonic() + delay
-        unit.workload = Status("error", f'hook failed: "{name}"')
         unit.agent = Status("idle")
 
     def _commit(self, unit: Unit, hook: Hook, result: HookResult) -> None:
-        unit.failed, unit.retries = None, 0
+        unit.error, unit.retries = None, 0
         unit.agent = Status("idle")
         unit.workload = _newer(unit.workload, result.workload)
         unit.version, unit.memory = result.version, result.memory

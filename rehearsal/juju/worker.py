@@ -154,8 +154,8 @@ def _state(hook: HookContext) -> testing.State:
         opened_ports=[_port(protocol, number) for protocol, number in hook.ports],
         stored_states=stored,
         deferred=list(deferred),
-        app_status=_status(hook.own_status),
-        unit_status=_status(hook.workload),
+        app_status=ops.StatusBase.from_name(*hook.own_status),
+        unit_status=ops.StatusBase.from_name(*hook.workload),
         workload_version=hook.version,
     )
 
@@ -214,13 +214,6 @@ def _container(container: ContainerContext) -> testing.Container:
 
 def _port(protocol: str, number: int) -> testing.TCPPort | testing.UDPPort:
     return testing.UDPPort(number) if protocol == "udp" else testing.TCPPort(number)
-
-
-def _status(status: tuple[str, str]) -> ops.StatusBase:
-    try:
-        return ops.StatusBase.from_name(*status)
-    except KeyError:  # such as `error`, which Juju sets and a charm cannot
-        return ops.UnknownStatus()
 
 
 def _event(context: AnyContext, hook: Hook, state: testing.State) -> Any:

@@ -11,6 +11,7 @@ import argparse
 import pathlib
 import sys
 import time
+from dataclasses import replace
 
 import jubilant
 from table import METRICS_ONLY, NOT_RELATED, OFF_THE_MESH, RELATED, Line, Row, observe
@@ -19,6 +20,12 @@ from telling import Teller
 BUNDLE = pathlib.Path(__file__).parents[2] / "bundles" / "demo.yaml"
 APPS = ("mesh", "outsider", "producer", "scraper")
 PRODUCER = "producer"
+_BETWEEN_CALLS = 0.05
+"""Seconds between two attempts to find what is expected."""
+_FAILURES = (jubilant.CLIError, jubilant.TaskError, jubilant.WaitError, TimeoutError, ValueError)
+"""What jubilant raises where juju, an action or the waiting fails."""
+_LOG_LINES = 20
+"""How much of the log is shown when the story cannot go on."""
 
 
 class Story:
@@ -81,12 +88,25 @@ class Story:
         self._tell.say(f"[dim]in force {time.monotonic() - start:.1f} s after the command[/dim]")
         self._explain("scraper", "GET", "/data")
 
-    def status(self) -> str:
-        """Return how the model is, for whoever has to find out what went wrong."""
+    def failures(self) -> str:
+        """Return which units are in error, and why; nothing if none is."""
         try:
-            return self._juju.cli("status")
+            apps = self._juju.status().apps.values()
+        except jubilant.CLIError:
+            return ""
+        units = {name: unit for app in apps for name, unit in app.units.items()}
+        return "; ".join(
+            f"{name}: {unit.workload_status.message}"
+            for name, unit in units.items()
+            if unit.is_error
+        )
+
+    def surroundings(self) -> str:
+        """Return the model's status and the last of its log, for whoever has to find the cause."""
+        try:
+            return f"{self._juju.cli('status')}\n{self._juju.debug_log(limit=_LOG_LINES)}"
         except jubilant.CLIError as error:
-            return error.stderr
+            return str(error.stderr)
 
     def _do(self, *words: str, of_model: bool = True, shown: tuple[str, ...] = ()) -> None:
         self._tell.command(shown or words)
@@ -105,8 +125,7 @@ class Story:
 
     def _show(self, *wanted: tuple[str, str, Row]) -> None:
         lines = [
-            Line(name, expected, self._observe(caller, expected))
-            for name, caller, expected in wanted
+            self._observe(Line(name, expected, {}), caller) for name, caller, expected in wanted
         ]
         self._tell.table(lines)
         self.lines += lines
@@ -125,14 +144,16 @@ class Story:
         results = self._juju.run("mesh/leader", "explain", params).results
         self._tell.say(f"{results['verdict']}: {results['reason']}")
 
-    def _observe(self, caller: str, expected: Row) -> Row:
+    def _observe(self, line: Line, caller: str) -> Line:
         """Call until the answers are as expected, or there has been time enough for that."""
         deadline = time.monotonic() + self._patience
-        while True:
-            observed = observe(self._juju, caller, PRODUCER, self._model)
-            if observed == expected or time.monotonic() > deadline:
-                return observed
-            time.sleep(0.05)
+        with self._tell.waiting(f"calling as {line.caller}") as show:
+            while True:
+                line = replace(line, observed=observe(self._juju, caller, PRODUCER, self._model))
+                if not line.differences() or time.monotonic() > deadline:
+                    return line
+                show(line.differences()[0])
+                time.sleep(_BETWEEN_CALLS)
 
 
 def main() -> int:
@@ -155,8 +176,11 @@ def main() -> int:
         story.deploy()
         story.leave_and_rejoin()
         story.remove_data()
-    except (jubilant.CLIError, jubilant.TaskError, jubilant.WaitError, TimeoutError) as error:
-        teller.failure(str(error).partition("\n")[0], story.status())
+    except _FAILURES as error:
+        teller.failure(story.failures() or str(error).partition("\n")[0], story.surroundings())
+        return 1
+    except FileNotFoundError:
+        teller.failure("there is no juju on PATH; `make demo` brings its own", "")
         return 1
     return 0 if teller.verdict(story.lines) else 1
 

@@ -62,7 +62,8 @@ def observe(juju: jubilant.Juju, caller: str, producer: str, model: str) -> Row:
     Raises:
         jubilant.TaskError: if the action fails.
     """
-    task = juju.run(f"{caller}/0", "probe", {"app": producer, "model": model})
+    params = {"app": producer, "model": model, "format": "json"}
+    task = juju.run(f"{caller}/0", "probe", params)
     results: list[dict[str, str]] = json.loads(task.results["rows"])
     return {call: _cell([r for r in results if r["request"] == call]) for call in CALLS}
 

@@ -16,6 +16,8 @@ _GO_ON = """\
 To go on: type at it yourself (README, Run it); change what is allowed in
 charms/metrics-producer-k8s/src/charm.py and run this again; copy a charm (README, Make it
 yours)."""
+_CHANGED = """\
+If you have changed who may call: what is expected stands in tests/story/table.py."""
 _COLOURS = {"200": "green", "denied": "red"}
 
 
@@ -43,9 +45,15 @@ class Teller:
         Gives a function that shows how far it has come.
         """
         start = time.monotonic()
+        with self.waiting(what) as show:
+            yield show
+        self._console.print(f"  [dim]{what}: {time.monotonic() - start:.1f} s[/dim]")
+
+    @contextmanager
+    def waiting(self, what: str) -> Generator[Callable[[str], None]]:
+        """Show what is being waited for, and nothing of it afterwards."""
         with self._console.status(f"  {what}") as status:
             yield lambda detail: status.update(f"  {what}: {escape(detail)}")
-        self._console.print(f"  [dim]{what}: {time.monotonic() - start:.1f} s[/dim]")
 
     def table(self, lines: Sequence[Line]) -> None:
         """Show lines of the table, expected above observed."""
@@ -72,7 +80,7 @@ class Teller:
         """Write the last line, with each cell that differs above it; return whether none does."""
         differences = [difference for line in lines for difference in line.differences()]
         cells, seconds = len(lines) * len(CALLS), time.monotonic() - self._start
-        self._console.print(f"\n{_GO_ON}\n")
+        self._console.print(f"\n{_CHANGED if differences else _GO_ON}\n")
         for difference in differences:
             self._console.print(f"[bold red]✗[/bold red] {escape(difference)}")
         if differences:

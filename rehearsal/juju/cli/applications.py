@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rehearsal.juju.charm import find, name_of
 from rehearsal.juju.cli.call import Call, command, to_yaml
 from rehearsal.juju.cli.values import option
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
@@ -92,6 +93,44 @@ def trust(call: Call) -> None:
     with call.controller.lock:
         app = call.app(call.args[0], 'application "{}" not found')
         call.controller.trust(app, not remove)
+
+
+@command("refresh", "--path=", "--trust", "--force-units", "--resource=", "--config=")
+def refresh(call: Call) -> None:
+    """Gives an application another revision of its local charm."""
+    if not call.args:
+        raise UsageError("no application specified")
+    text = call.options.get("--path")
+    if text is None:
+        raise JujuError("refreshing a local charm requires either --path or --switch")
+    with call.controller.lock:
+        app = call.app(call.args[0])
+        path = find(call.path(text))
+        if not path.exists():
+            raise JujuError(f'no charm found at "{text}"')
+        if name_of(path) != app.charm.name:
+            raise JujuError(f'cannot refresh "{app.charm.name}" to "{name_of(path)}"')
+        charm = call.controller.add_charm(app.model, path)
+        call.controller.refresh(app, charm)
+        if call.options.has("--trust"):
+            call.controller.trust(app, True)
+    call.info(f'Added local charm "{charm.name}", revision {charm.revision}, to the model')
+
+
+@command("resolved", "--no-retry", "--all")
+def resolved(call: Call) -> None:
+    """Has units in error run their hook again."""
+    if not call.args and not call.options.has("--all"):
+        raise UsageError("no unit specified")
+    with call.controller.lock:
+        units = {unit.name: unit for unit in call.model().units()}
+        names = call.args or [name for name, unit in units.items() if unit.error]
+        for name in names:
+            if name not in units:
+                raise JujuError(f'unit "{name}" not found')
+            if not units[name].error:
+                raise JujuError(f'unit "{name}" is not in an error state')
+            call.controller.resolve(units[name], retry=not call.options.has("--no-retry"))
 
 
 @command("scale-application")

@@ -133,6 +133,18 @@ def to_yaml(document: Any) -> str:
 
 Handler = Callable[[Call], None]
 _COMMANDS: dict[str, tuple[Handler, tuple[str, ...]]] = {}
+_HELP = ("help", "-h", "--help")
+_NOT_REHEARSED = frozenset(
+    {
+        *("actions", "add-secret", "attach-resource", "bootstrap", "clouds", "consume"),
+        *("controllers", "exec", "export-bundle", "expose", "find-offers", "grant", "info"),
+        *("list-models", "login", "operations", "remove-offer", "remove-saas", "resources", "scp"),
+        *("secrets", "set-model-constraints", "show-action", "show-application", "show-offer"),
+        *("show-operation", "show-secret", "show-status-log", "show-task", "ssh", "storage"),
+        *("suspend-relation", "unexpose", "users", "wait-for", "whoami"),
+    }
+)
+"""Commands of juju that somebody may try here, and that would be wrongly called unknown."""
 _MODEL_OPTIONS = ("--model=", "--controller=")
 
 
@@ -170,8 +182,11 @@ def run(
     Returns:
         The exit status: 1 when the command failed, 2 when the command line was wrong.
     """
+    if not words or words[0] in _HELP:
+        write("stdout", _help())
+        return 0
     try:
-        handler, accepted = _find(words)
+        handler, accepted = _find(words[0])
         options = parse(words[1:], accepted)
         if options.has("-h") or options.has("--help"):
             write("stdout", f"Usage: juju {words[0]} [options]\n\nSummary:\n{handler.__doc__}\n")
@@ -185,11 +200,16 @@ def run(
     return 0
 
 
-def _find(words: Sequence[str]) -> tuple[Handler, tuple[str, ...]]:
-    name = words[0] if words else "--help"
+def _find(name: str) -> tuple[Handler, tuple[str, ...]]:
     if name in _COMMANDS:
         return _COMMANDS[name]
-    near = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0)
-    raise JujuError(
-        f'juju: "{name}" is not a juju command. See "juju --help".\n\nDid you mean:\n\t{near[0]}'
-    )
+    if name in _NOT_REHEARSED:
+        raise JujuError(f'"juju {name}" is not rehearsed. See "juju --help" for what is.')
+    near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    hint = f"\n\nDid you mean:\n\t{near[0]}" if near else ""
+    raise JujuError(f'juju: "{name}" is not a juju command. See "juju --help".{hint}')
+
+
+def _help() -> str:
+    lines = [f"    {name:20}{handler.__doc__}" for name, (handler, _) in sorted(_COMMANDS.items())]
+    return "The commands of juju that are rehearsed:\n\n" + "\n".join(lines) + "\n"

@@ -1,25 +1,42 @@
 """Commands that look and change nothing."""
 
 import time
+from dataclasses import replace
+from fnmatch import fnmatch
 from typing import Any
 
 from rehearsal.juju import resolver, status
 from rehearsal.juju.cli.call import USER, Call, command, to_yaml
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.state import Relation, Unit
+from rehearsal.juju.state import Model, Relation, Unit
+
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @command("status", "--format=", "--relations", "--integrations", "--color", "--no-color", "--utc")
 def show_status(call: Call) -> None:
     """Shows the state of a model."""
     with call.controller.lock:
-        model = call.model()
+        model = _filtered(call.model(), call.args)
         document = status.document(model)
         relations = call.options.has("--relations") or call.options.has("--integrations")
         text = status.tabular(model, relations=relations)
     call.answer(document, text)
-    if not document["applications"] and call.options.get("--format", "tabular") == "tabular":
+    if call.args and not document["applications"]:
+        call.info("Nothing matched specified filter" + ("s." if len(call.args) > 1 else "."))
+    elif not document["applications"] and call.options.get("--format", "tabular") == "tabular":
         call.info(f'\nModel "{USER}/{model.name}" is empty.')
+
+
+def _filtered(model: Model, patterns: list[str]) -> Model:
+    """Return the model with those of its applications that a pattern matches, all without one."""
+    if not patterns:
+        return model
+    names = [pattern.partition("/")[0] for pattern in patterns]
+    apps = {n: app for n, app in model.apps.items() if any(fnmatch(n, name) for name in names)}
+    offers = {n: offer for n, offer in model.offers.items() if offer.app.name in apps}
+    relations = [r for r in model.relations if any(s.app.name in apps for s in r.sides)]
+    return replace(model, apps=apps, offers=offers, relations=relations)
 
 
 @command("show-unit", "--format=", "--app", "--endpoint=", "--related-unit=")
@@ -75,11 +92,15 @@ def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
     }
 
 
-@command("debug-log", "--limit=", "--lines=", "--replay", "--no-tail", "--tail", "--date")
+@command("debug-log", "--limit=", "--lines=", "--level=", "--replay", "--no-tail", "--tail")
 def debug_log(call: Call) -> None:
     """Shows what the charms have logged."""
+    level = (call.options.get("--level") or "INFO").upper()
+    if level not in _LEVELS:
+        raise UsageError(f'level value "{level}" is not one of {", ".join(_LEVELS)}')
+    shown = _LEVELS[_LEVELS.index(level) :]
     with call.controller.lock:
-        lines = list(call.model().log)
+        lines = [line for line in call.model().log if line[2] in shown]
     limit = int(call.options.get("--limit") or call.options.get("--lines") or 0)
     for moment, unit, level, message in lines[-limit:]:
         clock = time.strftime("%H:%M:%S", time.gmtime(moment))

@@ -1,6 +1,7 @@
 """`juju` as it is typed: what it does to a model, what it prints where, and its exit status."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -115,6 +116,94 @@ def test_scale_goes_up_and_down_by_the_highest_number(juju: Typist):
     juju.until("status", lambda output: "web/0*" in output and "web/1" not in output)
 
 
+def test_a_new_revision_of_the_charm_goes_to_every_unit(juju: Typist):
+    juju("deploy ./small web --num-units 2")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+    newer = juju.folder / "newer"
+    shutil.copytree(juju.folder / "small", newer)
+    charm = newer / "src" / "charm.py"
+    charm.write_text(charm.read_text().replace('f"port {', 'f"new port {'))
+
+    done = juju("refresh web --path ./newer")
+
+    assert done.stderr == 'Added local charm "small", revision 1, to the model\n'
+    output = juju.until(STATUS, lambda output: output.count('"message":"new port 80"') == 3)
+    assert json.loads(output)["applications"]["web"]["charm-rev"] == 1
+
+
+def test_a_unit_in_error_is_resolved_without_its_hook(juju: Typist):
+    juju("deploy ./small web --config fail=true")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+
+    assert juju("resolved web/0 --no-retry").returncode == 0
+
+    juju.until("status", lambda output: "hook failed" not in output)
+    assert juju("resolved web/0").stderr == 'ERROR unit "web/0" is not in an error state\n'
+
+
+def test_a_unit_in_error_that_is_resolved_runs_its_hook_again(juju: Typist):
+    juju("deploy ./small web --config fail=true")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+    failures = juju("debug-log").stdout.count("told to fail")
+
+    assert juju("resolved web/0").returncode == 0
+
+    juju.until("debug-log", lambda output: output.count("told to fail") > failures)
+
+
+def test_status_shows_what_is_asked_for(juju: Typist):
+    juju("deploy ./small web")
+    juju("deploy ./small db")
+
+    web, nothing = juju("status web"), juju("status nope")
+
+    assert "web/0" in web.stdout
+    assert "db/0" not in web.stdout
+    assert nothing.stderr == "Nothing matched specified filter.\n"
+
+
+def test_the_log_shows_what_is_asked_for(juju: Typist):
+    juju("deploy ./small web")
+    juju.until(STATUS, is_active("web/0"))
+
+    assert "DEBUG" not in juju("debug-log").stdout
+    assert "DEBUG" in juju("debug-log --level DEBUG").stdout
+    assert juju("debug-log --level what").returncode == 2
+
+
+def test_a_relation_that_is_one_of_several_is_not_guessed(juju: Typist):
+    juju("deploy ./small web")
+    juju("deploy ./small db")
+    juju("integrate web:db db:server")
+    juju("integrate db:db web:server")
+
+    done = juju("remove-relation web db")
+
+    assert done.stderr == (
+        'ERROR ambiguous relation: "web db" could refer to "db:db web:server"; "web:db db:server"\n'
+    )
+    assert juju("remove-relation web:db db:server").returncode == 0
+
+
+@pytest.mark.parametrize("line", ["", "help", "--help"])
+def test_help_lists_what_is_rehearsed(juju: Typist, line: str):
+    done = juju(line)
+
+    assert done.returncode == 0
+    assert "    remove-relation     Removes a relation between two applications." in done.stdout
+
+
+def test_a_charm_that_cannot_be_read_is_named(juju: Typist):
+    broken = juju.folder / "broken"
+    broken.mkdir(exist_ok=True)
+    (broken / "charmcraft.yaml").write_text("name: broken\nprovides")
+
+    done = juju("deploy ./broken")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"ERROR cannot read {broken / 'charmcraft.yaml'}: ")
+
+
 def test_config_is_read_and_set(juju: Typist):
     juju("deploy ./small web")
 
@@ -189,6 +278,9 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
     ("line", "status", "message"),
     [
         ("stauts", 1, 'ERROR juju: "stauts" is not a juju command. See "juju --help".'),
+        ("statsu", 1, "Did you mean:\n\tstatus"),
+        ("ssh web/0", 1, 'ERROR "juju ssh" is not rehearsed. See "juju --help" for what is.'),
+        ("integrate web admin/demo.db", 1, 'ERROR application "web" not found (not found)'),
         ("status --what", 2, "ERROR option provided but not defined: --what"),
         ("status --format xml", 2, 'ERROR invalid value "xml" for option --format'),
         ("status -m nope", 1, "ERROR model rehearsal:admin/nope not found"),
