@@ -53,6 +53,8 @@ def status(container: ops.Container) -> ops.StatusBase:
     """Return whether the program runs and answers."""
     if not container.can_connect():
         return ops.WaitingStatus("waiting for Pebble")
+    if _CHECK not in container.get_plan().checks:
+        return ops.WaitingStatus("the workload has not been started yet")
     check = container.get_checks(_CHECK).get(_CHECK)
     if check and check.status != ops.pebble.CheckStatus.UP:
         return ops.WaitingStatus("the workload does not answer its health check")

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 """A charm that calls others through a service mesh, and finds out who lets it."""
 
-import dataclasses
-import json
-
 import ops
 import pydantic
 
@@ -11,13 +8,6 @@ import config
 import databags
 import workload
 from charms.istio_beacon_k8s.v0.service_mesh import ServiceMeshConsumer
-
-
-class ProbeParams(pydantic.BaseModel):
-    """The parameters of the action."""
-
-    app: str = ""
-    model: str = ""
 
 
 class ScraperCharm(ops.CharmBase):
@@ -50,7 +40,8 @@ class ScraperCharm(ops.CharmBase):
         except pydantic.ValidationError:
             return  # The workload goes on as it was; the status says what is wrong.
         if self.container.can_connect():
-            workload.start(self.container, self._targets(), options.scrape_interval)
+            name = f"{self.app.name} in model {self.model.name}"
+            workload.start(self.container, name, self._targets(), options.scrape_interval)
             self.unit.set_workload_version(workload.VERSION)
 
     def _targets(self) -> list[workload.Target]:
@@ -63,30 +54,29 @@ class ScraperCharm(ops.CharmBase):
     def _on_probe(self, event: ops.ActionEvent) -> None:
         import probe  # httpx takes 50 ms to import, which no hook need wait for.
 
-        producer = self._producer(event.load_params(ProbeParams, errors="fail"))
-        if producer is None:
-            event.fail(
-                "say which producer: app=<application>, and model=<model> if not in this one"
-            )
+        params = event.load_params(config.ProbeParams, errors="fail")
+        try:
+            producer = self._producer(params)
+        except LookupError as error:
+            event.fail(str(error))
             return
-        rows = probe.run(producer)
-        event.set_results(
-            {
-                "app": producer.app,
-                "model": producer.model,
-                "rows": json.dumps([dataclasses.asdict(row) for row in rows]),
-                "table": probe.table(rows),
-            }
-        )
+        results = probe.results(probe.run(producer), params.format)
+        event.set_results({"app": producer.app, "model": producer.model, **results})
 
-    def _producer(self, params: ProbeParams) -> databags.Producer | None:
-        """Return whom to probe: whom the parameters name, or else the first related producer."""
+    def _producer(self, params: config.ProbeParams) -> databags.Producer:
+        """Return whom to probe: whom the parameters name, or else the first related producer.
+
+        Raises:
+            LookupError: if nobody is named, and no relation leads to anybody.
+        """
         if params.app:
             return databags.Producer(params.app, params.model or self.model.name)
-        if params.model:
-            return None
         relations = [*self.model.relations["metrics"], *self.model.relations["data"]]
-        return next(filter(None, map(databags.producer, relations)), None)
+        if params.model or not relations:
+            raise LookupError(
+                "say which producer: app=<application>, and model=<model> if not in this one"
+            )
+        return databags.first_producer(relations)
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         try:

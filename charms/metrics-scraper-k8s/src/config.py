@@ -1,4 +1,6 @@
-"""The options of the charm, checked."""
+"""The options of the charm and the parameters of its action, checked."""
+
+from typing import Literal
 
 import pydantic
 
@@ -7,6 +9,14 @@ class Config(pydantic.BaseModel):
     """The options; charmcraft.yaml says what they mean. Juju itself sees to `auto-join`."""
 
     scrape_interval: int = pydantic.Field(ge=1, le=3600)
+
+
+class ProbeParams(pydantic.BaseModel):
+    """The parameters of `probe`; charmcraft.yaml says what they mean."""
+
+    app: str = ""
+    model: str = ""
+    format: Literal["table", "json"] = "table"
 
 
 def problem(error: pydantic.ValidationError) -> str:

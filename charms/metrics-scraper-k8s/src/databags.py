@@ -91,7 +91,21 @@ def data_targets(relation: ops.Relation) -> Iterator[workload.Target]:
         yield workload.Target("data", url)
 
 
-def producer(relation: ops.Relation) -> Producer | None:
+def first_producer(relations: Sequence[ops.Relation]) -> Producer:
+    """Return whom the first of some relations leads to that says so.
+
+    Raises:
+        LookupError: if none says so yet.
+    """
+    if found := next(filter(None, map(_producer, relations)), None):
+        return found
+    raise LookupError(
+        f"{relations[0].app.name}, to which this is related over {relations[0].name}, "
+        "has published no address yet; or name one: app=<application>"
+    )
+
+
+def _producer(relation: ops.Relation) -> Producer | None:
     """Return whom a `metrics` or `data` relation leads to, as soon as it says so."""
     if topology := relation.load(ScrapeJobs, relation.app).scrape_metadata:
         return Producer(topology.application, topology.model, len(relation.units))

@@ -1,8 +1,10 @@
 """The probe: each call that a producer could answer, and what comes of it."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import httpx
 
@@ -108,6 +110,13 @@ def classify(outcome: httpx.Response | httpx.TransportError) -> str:
             return str(outcome.status_code)
         case _:
             raise outcome
+
+
+def results(rows: Sequence[Row], form: Literal["table", "json"]) -> dict[str, str]:
+    """Return the rows as an action's result: for a person, or for a script."""
+    if form == "json":
+        return {"rows": json.dumps([dataclasses.asdict(row) for row in rows])}
+    return {"table": table(rows)}
 
 
 def table(rows: Sequence[Row]) -> str:

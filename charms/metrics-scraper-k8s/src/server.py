@@ -1,8 +1,8 @@
 """The program in the scraper's container: calls its targets and shows what came back.
 
-It needs only the standard library and is set up by its environment: PORT, TARGETS (JSON, a list of
-objects with `job` and `url`), INTERVAL in seconds, VERSION and, where not all interfaces are meant,
-BIND_ADDRESS. Proxies are taken from the environment too.
+It needs only the standard library and is set up by its environment: NAME (whose targets they are),
+PORT, TARGETS (JSON, a list of objects with `job` and `url`), INTERVAL in seconds, VERSION and,
+where not all interfaces are meant, BIND_ADDRESS. Proxies are taken from the environment too.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import socketserver
+import string
 import threading
 import time
 import urllib.error
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 TIMEOUT = 5
 MAX_ANSWER = 2000
+MAX_SHOWN = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,24 +51,29 @@ class Answer(NamedTuple):
 LATEST: list[Scrape] = []
 """The latest scrape of each target, in the order of TARGETS."""
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Targets</title>
+PAGE = string.Template("""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="5"><title>Targets of $name</title>
 <style>
-  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem }
+  body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem }
   th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0 }
-  .up .health { color: #1a7f37 } .down .health { color: #cf222e }
+  h1 { font-size: 1.4rem } code { display: block; font-size: 12px; color: #59636e }
+  .target { overflow-wrap: anywhere } .figure { white-space: nowrap }
+  .up .state { color: #1a7f37 } .down .state { color: #cf222e }
 </style>
-<h1>Targets</h1>
-<table>
-<tr><th>Job<th>Target<th>State<th>Last scrape<th>Took<th>Answer</tr>
-ROWS
-</table></html>
-"""
+<h1>Targets of $name</h1>
+$targets
+</html>
+""")
 
-ROW = """<tr class="{health}">
-<td>{job}<td>{url}<td class="health">{health}<td>{scraped_at}<td>{duration} s
-<td><details><summary>{code} {error}</summary><pre>{answer}</pre></details></tr>
-"""
+TABLE = string.Template("""<table>
+<tr><th>Job<th>Target and answer<th>State<th class="figure">At (UTC)<th>Took</tr>
+$rows</table>""")
+
+ROW = string.Template("""<tr class="$health"><td>$job
+<td class="target">$url<code>$answer</code>
+<td class="state">$state<td class="figure">$time<td class="figure">$took</tr>
+""")
 
 
 def scrape(job: str, url: str) -> Scrape:
@@ -93,9 +100,18 @@ def call(url: str) -> tuple[int | None, str, str]:
             return response.status, response.read(MAX_ANSWER).decode(errors="replace"), ""
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read(MAX_ANSWER).decode(errors="replace"), str(error)
+            answer = error.read(MAX_ANSWER).decode(errors="replace")
+        # What Envoy answers where a policy denies. A target may have a 403 of its own.
+        denied = error.code == 403 and answer.startswith("RBAC: access denied")
+        return error.code, answer, "denied" if denied else f"{error.code} {error.reason}".lower()
     except (OSError, http.client.HTTPException) as error:
-        return None, "", str(error) or type(error).__name__
+        return None, "", in_words(error)
+
+
+def in_words(error: Exception) -> str:
+    """Return what the operating system or the library says, without types and numbers."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).lower()
 
 
 def watch(place: int, interval: float) -> None:
@@ -114,13 +130,25 @@ def targets() -> Answer:
 
 def page() -> Answer:
     """Return the latest scrapes as a page."""
-    rows = "".join(ROW.format_map(_escaped(latest)) for latest in LATEST)
-    return Answer(200, "text/html; charset=utf-8", PAGE.replace("ROWS", rows))
+    rows = "".join(map(row, LATEST))
+    shown = TABLE.substitute(rows=rows) if rows else "No targets: relate metrics or data."
+    body = PAGE.substitute(name=html.escape(os.environ["NAME"]), targets=shown)
+    return Answer(200, "text/html; charset=utf-8", body)
 
 
-def _escaped(latest: Scrape) -> dict[str, str]:
-    fields = dataclasses.asdict(latest).items()
-    return {name: "" if value is None else html.escape(str(value)) for name, value in fields}
+def row(latest: Scrape) -> str:
+    """Return a row of the page, of a long answer the beginning."""
+    answer = latest.answer
+    fields = {
+        "job": latest.job,
+        "url": latest.url,
+        "health": latest.health,
+        "state": latest.error or latest.health,
+        "answer": answer if len(answer) <= MAX_SHOWN else f"{answer[:MAX_SHOWN]}…",
+        "time": latest.scraped_at[11:19],
+        "took": f"{latest.duration * 1000:.1f} ms",
+    }
+    return ROW.substitute({name: html.escape(value) for name, value in fields.items()})
 
 
 def health() -> Answer:

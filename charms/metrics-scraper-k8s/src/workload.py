@@ -24,7 +24,7 @@ class Target:
     url: str
 
 
-def layer(targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
+def layer(name: str, targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
     """Return the layer that scrapes the targets, every so many seconds, and is checked."""
     return ops.pebble.Layer(
         {
@@ -35,6 +35,7 @@ def layer(targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
                     "command": f"python3 {_REMOTE_PROGRAM}",
                     "startup": "enabled",
                     "environment": {
+                        "NAME": name,
                         "PORT": str(PORT),
                         "TARGETS": json.dumps([dataclasses.asdict(target) for target in targets]),
                         "INTERVAL": str(interval),
@@ -53,10 +54,10 @@ def layer(targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
     )
 
 
-def start(container: ops.Container, targets: Sequence[Target], interval: int) -> None:
+def start(container: ops.Container, name: str, targets: Sequence[Target], interval: int) -> None:
     """Bring the program and the layer into the container, and start what is not as they say."""
     container.push(_REMOTE_PROGRAM, _PROGRAM.read_text(), make_dirs=True)
-    container.add_layer("scraper", layer(targets, interval), combine=True)
+    container.add_layer("scraper", layer(name, targets, interval), combine=True)
     container.replan()
 
 
@@ -64,6 +65,8 @@ def status(container: ops.Container) -> ops.StatusBase:
     """Return whether the program runs and answers."""
     if not container.can_connect():
         return ops.WaitingStatus("waiting for Pebble")
+    if _CHECK not in container.get_plan().checks:
+        return ops.WaitingStatus("the workload has not been started yet")
     check = container.get_checks(_CHECK).get(_CHECK)
     if check and check.status != ops.pebble.CheckStatus.UP:
         return ops.WaitingStatus("the workload does not answer its health check")

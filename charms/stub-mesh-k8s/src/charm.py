@@ -66,7 +66,7 @@ class StubMeshCharm(ops.CharmBase):
 
     def _on_policies(self, event: ops.ActionEvent) -> None:
         if outcome := self._outcome(event):
-            event.set_results(mesh.listing(outcome))
+            event.set_results(mesh.listing(outcome, event.params["format"]))
 
     def _on_explain(self, event: ops.ActionEvent) -> None:
         if outcome := self._outcome(event):

@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from charms.istio_beacon_k8s.v0.service_mesh import (
     Endpoint,
@@ -73,13 +74,17 @@ class Mesh:
         if self.outcome.unenforced:
             return Verdict(True, f"nothing is enforced: {self.outcome.unenforced}")
         if call.app not in self.members:
-            return Verdict(True, f"{call.app} is not on this mesh, so nothing is enforced there")
+            return Verdict(True, f"{self._absent(call.app)}, so nothing is enforced there")
         relevant = [policy for policy in self.outcome.accepted if self._is_about(policy, call)]
         if not (relevant or self.hardened):
             return Verdict(True, f"no policy is about {call.target}, and the mesh is not hardened")
         if call.source_model == self.model and call.source not in self.members:
-            return Verdict(False, f"{call.source} is not on this mesh, so it has no identity")
+            return Verdict(False, f"{self._absent(call.source)}, so the caller has no identity")
         return _judge([policy for policy in relevant if _is_for(policy, call)], call)
+
+    def _absent(self, app: str) -> str:
+        """Return words that are true both of who has left and of who was never there."""
+        return f"no application {app} in model {self.model} is on this mesh"
 
     def _is_about(self, policy: MeshPolicy, call: Call) -> bool:
         if (policy.target_namespace, policy.target_type) != (self.model, call.target_type):
@@ -98,8 +103,9 @@ def _judge(policies: Sequence[MeshPolicy], call: Call) -> Verdict:
     for policy in policies:
         if not policy.endpoints or any(_covers(endpoint, call) for endpoint in policy.endpoints):
             return Verdict(True, describe(policy))
-    had = "; ".join(map(describe, policies)) or f"none is for {call.source} and {call.target}"
-    return Verdict(False, f"no policy allows it ({had})")
+    calls = [_describe(endpoint) for policy in policies for endpoint in policy.endpoints]
+    may = f"{call.source} may call {', '.join(calls) or 'nothing'}"
+    return Verdict(False, f"no policy allows it; {may} on {_KIND[call.target_type]} {call.app}")
 
 
 def _covers(endpoint: Endpoint, call: Call) -> bool:
@@ -124,13 +130,15 @@ def path_matches(pattern: str, path: str) -> bool:
     return path == pattern
 
 
+_KIND = {PolicyTargetType.app: "Service", PolicyTargetType.unit: "units of"}
+
+
 def describe(policy: MeshPolicy) -> str:
     """Return the policy in words."""
     calls = " or ".join(map(_describe, policy.endpoints)) or "anything"
     target = policy.target_service or policy.target_app_name or policy.target_selector_labels
-    kind = "units of" if policy.target_type == PolicyTargetType.unit else "Service"
     source = f"{policy.source_app_name} of {policy.source_namespace}"
-    return f"{source} may call {calls} on {kind} {target}"
+    return f"{source} may call {calls} on {_KIND[policy.target_type]} {target}"
 
 
 def _describe(endpoint: Endpoint) -> str:
@@ -157,16 +165,17 @@ class Row:
         return f"{self.app}  {self.state}  {textwrap.shorten(text, 160)}"
 
 
-def listing(outcome: Outcome) -> dict[str, str]:
-    """Return all policies by application: `rows` (JSON) for a script, `table` for a person."""
+def listing(outcome: Outcome, form: Literal["table", "json"]) -> dict[str, str]:
+    """Return all policies by application: a `table` for a person, or `rows` (JSON) for a script."""
     accepted = [
         Row(policy.target_app_name or str(policy.target_service), "accepted", describe(policy))
         for policy in outcome.accepted
     ]
     refused = [Row(each.app, "refused", each.entry, each.reason) for each in outcome.refused]
     rows = sorted([*accepted, *refused], key=lambda row: (row.app, row.state))
-    return {
-        "rows": json.dumps([asdict(row) for row in rows]),
-        "table": "\n".join(map(str, rows)),
-        "unenforced": outcome.unenforced,
-    }
+    shown = (
+        {"rows": json.dumps([asdict(row) for row in rows])}
+        if form == "json"
+        else {"table": "\n".join(map(str, rows))}
+    )
+    return {**shown, "unenforced": outcome.unenforced}

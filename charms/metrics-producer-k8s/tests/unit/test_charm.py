@@ -73,8 +73,11 @@ def test_container_has_the_program_that_the_layer_runs(
 
 def test_leader_publishes_what_prometheus_scrapes(context: Context, container: testing.Container):
     relation = testing.Relation("metrics", remote_app_name="scraper")
+    event = context.on.relation_created(relation)
 
-    out = context.run(context.on.relation_created(relation), state(container, relation))
+    with context(event, state(container, relation)) as manager:
+        charm_name = manager.charm.meta.name
+        out = manager.run()
 
     bags = out.get_relation(relation.id)
     assert bags.local_app_data == {
@@ -83,7 +86,7 @@ def test_leader_publishes_what_prometheus_scrapes(context: Context, container: t
         ),
         "scrape_metadata": (
             f'{{"model": "demo", "model_uuid": "{UUID}", "application": "producer", '
-            '"unit": "producer/0", "charm_name": "metrics-producer-k8s"}'
+            f'"unit": "producer/0", "charm_name": "{charm_name}"}}'
         ),
         "alert_rules": bags.local_app_data["alert_rules"],
     }
@@ -189,6 +192,14 @@ def test_waits_for_pebble(context: Context):
     out = context.run(context.on.config_changed(), state(container))
 
     assert out.unit_status == testing.WaitingStatus("waiting for Pebble")
+
+
+def test_waits_for_a_workload_that_has_never_been_started(
+    context: Context, container: testing.Container
+):
+    out = context.run(context.on.update_status(), state(container))
+
+    assert out.unit_status == testing.WaitingStatus("the workload has not been started yet")
 
 
 @pytest.mark.parametrize(

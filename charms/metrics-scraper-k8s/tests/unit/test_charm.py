@@ -94,6 +94,7 @@ def test_container_has_the_program_that_the_layer_runs(
     service = after.plan.services["scraper"]
     assert service.command == "python3 /opt/scraper/server.py"
     assert service.environment == {
+        "NAME": "scraper in model demo",
         "PORT": "8080",
         "TARGETS": "[]",
         "INTERVAL": "3",
@@ -206,6 +207,14 @@ def test_waits_for_pebble(context: Context):
     assert out.unit_status == testing.WaitingStatus("waiting for Pebble")
 
 
+def test_waits_for_a_workload_that_has_never_been_started(
+    context: Context, container: testing.Container
+):
+    out = context.run(context.on.update_status(), state(container))
+
+    assert out.unit_status == testing.WaitingStatus("the workload has not been started yet")
+
+
 def test_waits_for_a_workload_that_does_not_answer(context: Context):
     check = testing.CheckInfo(
         "serving", level=pebble.CheckLevel.READY, status=pebble.CheckStatus.DOWN
@@ -213,7 +222,7 @@ def test_waits_for_a_workload_that_does_not_answer(context: Context):
     container = testing.Container(
         "scraper",
         can_connect=True,
-        layers={"scraper": workload.layer([], 10)},
+        layers={"scraper": workload.layer("scraper in model demo", [], 10)},
         check_infos=[check],
     )
 
@@ -264,3 +273,27 @@ def test_probe_fails_without_a_producer(
 ):
     with pytest.raises(testing.ActionFailed, match="say which producer: app=<application>"):
         context.run(context.on.action("probe", params), state(container))
+
+
+@pytest.mark.parametrize("endpoint", ["metrics", "data"])
+def test_probe_names_the_producer_that_has_published_nothing_yet(
+    context: Context, container: testing.Container, endpoint: str
+):
+    relation = testing.Relation(endpoint, remote_app_name="producer")
+
+    with pytest.raises(testing.ActionFailed) as failed:
+        context.run(context.on.action("probe"), state(container, relation))
+
+    assert failed.value.message == (
+        f"producer, to which this is related over {endpoint}, has published no address yet; "
+        "or name one: app=<application>"
+    )
+
+
+def test_probe_of_a_model_alone_asks_for_the_application_even_if_related(
+    context: Context, container: testing.Container
+):
+    action = context.on.action("probe", {"model": "demo"})
+
+    with pytest.raises(testing.ActionFailed, match="say which producer: app=<application>"):
+        context.run(action, state(container, data_relation()))

@@ -167,8 +167,28 @@ def test_action_probes_whom_it_is_told_or_is_related_to(
     context.run(context.on.action("probe", params), state)
 
     results = context.action_results or {}
+    assert results.keys() == {"app", "model", "table"}
     assert (results["app"], results["model"]) == (app, model)
+    assert all("unreachable" in line for line in results["table"].splitlines())
+
+
+def test_action_gives_json_in_place_of_the_table(
+    context: Context, container: testing.Container, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # where nothing listens
+    state = testing.State(model=testing.Model(name="demo"), containers=[container])
+
+    context.run(context.on.action("probe", {"app": "producer", "format": "json"}), state)
+
+    results = context.action_results or {}
+    assert results.keys() == {"app", "model", "rows"}
     rows = json.loads(results["rows"])
     assert {row["result"] for row in rows} == {"unreachable"}
     assert rows[0].keys() == {"request", "target", "result", "ms"}
-    assert results["table"].count("\n") == len(rows) - 1
+
+
+def test_action_takes_no_other_format(context: Context, container: testing.Container):
+    action = context.on.action("probe", {"app": "producer", "format": "xml"})
+
+    with pytest.raises(testing.ActionFailed, match="'table' or 'json'"):
+        context.run(action, testing.State(containers=[container]))

@@ -88,6 +88,7 @@ def start() -> Iterator[Start]:
     def start(*urls: str, interval: float = 60, **environment: str) -> Program:
         port = free_port()
         settings = {
+            "NAME": "scraper in model demo",
             "BIND_ADDRESS": "127.0.0.1",
             "PORT": str(port),
             "TARGETS": json.dumps([{"job": "metrics", "url": url} for url in urls]),
@@ -145,14 +146,36 @@ def test_shows_a_target_that_the_mesh_denies_as_down(start: Start, target: Targe
     [scrape] = start(target.url).scrapes()
 
     assert (scrape["health"], scrape["code"]) == ("down", 403)
-    assert scrape["answer"] == "RBAC: access denied"
+    assert (scrape["error"], scrape["answer"]) == ("denied", "RBAC: access denied")
+
+
+def test_does_not_blame_the_mesh_for_what_a_target_answers_itself(start: Start, target: Target):
+    target.answer = 403, "log in first"
+
+    [scrape] = start(target.url).scrapes()
+
+    assert (scrape["health"], scrape["error"]) == ("down", "403 forbidden")
 
 
 def test_shows_a_target_that_is_away_as_down(start: Start):
     [scrape] = start(f"http://127.0.0.1:{free_port()}/metrics").scrapes()
 
     assert (scrape["health"], scrape["code"]) == ("down", None)
-    assert "Connection refused" in scrape["error"]
+    assert scrape["error"] == "connection refused"
+
+
+def test_says_in_plain_words_that_a_target_hangs_up(start: Start):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+        program = start(url)
+        listener.accept()[0].close()
+
+        [scrape] = program.scrapes()
+
+    assert scrape["error"] in {
+        "remote end closed connection without response",
+        "connection reset by peer",
+    }
 
 
 def test_scrapes_each_target_again_and_again(start: Start, target: Target):
@@ -187,8 +210,35 @@ def test_page_shows_each_target_and_trusts_no_answer(start: Start, target: Targe
     assert "<script>" not in page
 
 
-def test_without_targets_there_is_nothing_to_show(start: Start):
-    assert start().scrapes() == []
+def test_page_says_whose_it_is_and_what_came_of_each_target(start: Start, target: Target):
+    target.answer = 403, "RBAC: access denied"
+    program = start(target.url)
+    [scrape] = program.scrapes()
+
+    page = program.get("/").text
+
+    assert "<h1>Targets of scraper in model demo</h1>" in page
+    assert '<td class="state">denied<' in page
+    assert f">{scrape['scraped_at'][11:19]}<" in page
+    assert f">{scrape['duration'] * 1000:.1f} ms<" in page
+
+
+@pytest.mark.parametrize(("length", "shown"), [(120, "x" * 120), (121, "x" * 120 + "…")])
+def test_page_shows_of_a_long_answer_the_beginning(
+    start: Start, target: Target, length: int, shown: str
+):
+    target.answer = 200, "x" * length
+    program = start(target.url)
+    program.scrapes()
+
+    assert f"<code>{shown}</code>" in program.get("/").text
+
+
+def test_without_targets_the_page_says_what_to_do(start: Start):
+    program = start()
+
+    assert program.scrapes() == []
+    assert "No targets: relate metrics or data." in program.get("/").text
 
 
 def test_health_is_answered_and_other_paths_are_not_found(start: Start):

@@ -199,13 +199,30 @@ def test_policy_in_words(described: MeshPolicy, words: str):
     assert mesh.describe(described) == words
 
 
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({"method": "POST"}, "scraper may call GET :8080 /data, GET :9090 on Service producer"),
+        ({"target": "producer/0"}, "scraper may call :9090 on units of producer"),
+        ({"source": "outsider"}, "outsider may call nothing on Service producer"),
+    ],
+)
+def test_denial_says_what_the_caller_may_do_there_instead(changes: dict[str, Any], may: str):
+    metrics = policy(endpoints=[Endpoint(ports=[9090], methods=[Method.get])])
+    outcome = mesh.Outcome([policy(), metrics, unit_policy()], [])
+    members = frozenset({"producer", "scraper", "outsider"})
+
+    verdict = mesh.Mesh("demo", members, True, outcome).decide(call(**changes))
+
+    assert verdict == mesh.Verdict(False, f"no policy allows it; {may}")
+
+
 def test_listing_is_sorted_by_application_and_shortens_what_is_long_for_a_person():
     refusal = Refusal("database", "x" * 500, "not JSON")
+    outcome = mesh.Outcome([policy()], [refusal])
 
-    listing = mesh.listing(mesh.Outcome([policy()], [refusal]))
-
-    assert listing["table"].splitlines() == [
+    assert mesh.listing(outcome, "table")["table"].splitlines() == [
         "database  refused  not JSON: [...]",
         "producer  accepted  scraper of demo may call GET :8080 /data on Service producer",
     ]
-    assert "x" * 500 in listing["rows"]
+    assert "x" * 500 in mesh.listing(outcome, "json")["rows"]
