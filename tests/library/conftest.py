@@ -1,5 +1,6 @@
 """Where the library and the rehearsal's Kubernetes API are, and a cluster for one test."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,3 +20,17 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallCl
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     with SmallCluster(kubeconfig).running() as small_cluster:
         yield small_cluster
+
+
+@pytest.fixture
+def istio(cluster: SmallCluster) -> SmallCluster:
+    """A cluster that knows AuthorizationPolicies."""
+    cluster.install_istio()
+    return cluster
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what a test leaves, before the next one is blamed for it."""
+    yield
+    gc.collect()

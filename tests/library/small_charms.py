@@ -21,6 +21,24 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
 LABELS = {"istio.io/dataplane-mode": "ambient"}
 ALIAS = "remote-" + "0123456789abcdef" * 2
 
+CONSUMER: dict[str, Any] = {
+    "name": APP,
+    "requires": {
+        "service-mesh": {"interface": "service_mesh", "limit": 1},
+        "require-cmr-mesh": {"interface": "cross_model_mesh"},
+        "upstream": {"interface": "upstream"},
+    },
+    "provides": {
+        "provide-cmr-mesh": {"interface": "cross_model_mesh"},
+        "data": {"interface": "http_data"},
+        "metrics": {"interface": "prometheus_scrape"},
+    },
+}
+PROVIDER: dict[str, Any] = {
+    "name": "mesh",
+    "provides": {"service-mesh": {"interface": "service_mesh"}},
+}
+
 # ops.testing has no public name for the type of its events.
 Event = Any
 
@@ -60,23 +78,10 @@ class ProviderCharm(ops.CharmBase):
 
 
 def consumer(juju_version: str = "3.6.14") -> testing.Context[ConsumerCharm]:
-    meta: dict[str, Any] = {
-        "name": APP,
-        "requires": {
-            "service-mesh": {"interface": "service_mesh", "limit": 1},
-            "require-cmr-mesh": {"interface": "cross_model_mesh"},
-            "upstream": {"interface": "upstream"},
-        },
-        "provides": {
-            "provide-cmr-mesh": {"interface": "cross_model_mesh"},
-            "data": {"interface": "http_data"},
-            "metrics": {"interface": "prometheus_scrape"},
-        },
-    }
     options = {"auto-join": {"type": "boolean", "default": True}}
     return testing.Context(
         ConsumerCharm,
-        meta=meta,
+        meta=CONSUMER,
         config={"options": options},
         app_name=APP,
         juju_version=juju_version,
@@ -84,12 +89,8 @@ def consumer(juju_version: str = "3.6.14") -> testing.Context[ConsumerCharm]:
 
 
 def provider(app: str = "mesh") -> testing.Context[ProviderCharm]:
-    meta: dict[str, Any] = {
-        "name": "mesh",
-        "provides": {"service-mesh": {"interface": "service_mesh"}},
-    }
     options = {"labels": {"type": "string", "default": json.dumps(LABELS)}}
-    return testing.Context(ProviderCharm, meta=meta, config={"options": options}, app_name=app)
+    return testing.Context(ProviderCharm, meta=PROVIDER, config={"options": options}, app_name=app)
 
 
 def state(*relations: testing.RelationBase, leader: bool = True, **rest: Any) -> testing.State:

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+
+import lightkube
 
 from rehearsal.kubernetes.requests import Answer, Request
 from rehearsal.kubernetes.server import Handle, Server
@@ -90,6 +92,15 @@ class SmallCluster:
         stateful_set["spec"]["template"]["metadata"]["labels"].update(labels)
         self.store.put(stateful_set)
 
+    def label(self, kind: str, key: str, value: str) -> None:
+        """Label what carries the labels of this kind, as somebody else might."""
+        if kind == "StatefulSet":
+            self.label_pods(**{key: value})
+        else:
+            service = self._get(kind)
+            service["metadata"].setdefault("labels", {})[key] = value
+            self.store.put(service)
+
     def unlabel_pods(self, key: str) -> None:
         """Remove a label of the pods, as somebody else might."""
         stateful_set = self._get("StatefulSet")
@@ -120,6 +131,10 @@ class SmallCluster:
     def forget_calls(self) -> None:
         self._server.log.clear()
 
+    def go_through(self, around: Callable[[Request, Handle], Answer]) -> None:
+        """Have every request go through this, as the Server's `around` says."""
+        self._server.around = around
+
     def recover(self) -> None:
         self._server.around = lambda request, handle: handle(request)
 
@@ -133,6 +148,21 @@ class SmallCluster:
 
         self._server.around = around
 
+    def before_write(self, number: int, act: Callable[[], object]) -> None:
+        """Have somebody else act just before the write of this number, the first being 0."""
+        done = 0
+
+        def interrupts(request: Request, handle: Handle) -> Answer:
+            nonlocal done
+            if request.verb in _WRITES:
+                if done == number:
+                    self.recover()
+                    act()
+                done += 1
+            return handle(request)
+
+        self._server.around = interrupts
+
     def drop(self, at_write: int | None = None) -> None:
         """Drop the connection without an answer; `at_write` lets so many writes through before."""
         done = 0
@@ -145,6 +175,22 @@ class SmallCluster:
             raise ConnectionError
 
         self._server.around = drops
+
+
+@contextlib.contextmanager
+def connected(field_manager: str) -> Generator[lightkube.Client]:
+    """Give a client of the cluster, and close it."""
+    client = lightkube.Client(namespace=MODEL, field_manager=field_manager)
+    try:
+        yield client
+    finally:
+        disconnect(client)
+
+
+def disconnect(client: lightkube.Client) -> None:
+    """Close a client, where lightkube can: 1.0 and later."""
+    if close := getattr(client, "close", None):
+        close()
 
 
 def _object(api: str, kind: str, name: str, **rest: Any) -> Object:

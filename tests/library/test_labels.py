@@ -6,11 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-import lightkube
 import pytest
 from ops import testing
 from small_charms import LABELS, ambient, consumer, state
-from small_cluster import APP, LEDGER, MODEL, SmallCluster
+from small_cluster import APP, LEDGER, MODEL, SmallCluster, connected
 
 from charms.istio_beacon_k8s.v0.service_mesh import (
     kubernetes_errors,
@@ -24,7 +23,7 @@ JUJUS = {"app.kubernetes.io/name": APP}
 
 def reconcile(labels: Mapping[str, str]) -> dict[str, str]:
     name = label_configmap_name_template.format(app_name=APP)
-    with lightkube.Client(namespace=MODEL, field_manager=APP) as client:
+    with connected(APP) as client:
         return reconcile_charm_labels(client, APP, MODEL, name, labels)
 
 
@@ -262,6 +261,36 @@ class TestConsumerLeaves:
 
         assert cluster.pod_labels() == JUJUS
         assert cluster.ledger() is None
+
+    def test_when_a_new_revision_no_longer_joins(self, cluster: SmallCluster):
+        self.joined()
+        new_pod = state(ambient(), config={"auto-join": False})
+
+        out = consumer().run(ON.upgrade_charm(), new_pod)
+
+        assert out.unit_status.name == "active"
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.ledger() is None
+
+    def test_when_a_new_revision_no_longer_joins_and_kubernetes_is_away(
+        self, cluster: SmallCluster
+    ):
+        self.joined()
+        cluster.fail(503)
+        away = consumer().run(ON.upgrade_charm(), state(ambient(), config={"auto-join": False}))
+        cluster.recover()
+
+        out = consumer().run(ON.update_status(), away)
+
+        assert (away.unit_status.name, out.unit_status.name) == ("waiting", "active")
+        assert cluster.pod_labels() == JUJUS
+
+    def test_without_a_word_when_no_revision_was_trusted(self, cluster: SmallCluster):
+        cluster.distrust()
+
+        out = consumer().run(ON.upgrade_charm(), state(ambient(), config={"auto-join": False}))
+
+        assert out.unit_status == testing.ActiveStatus("mesh labels are left to the charm")
 
     def test_not_when_auto_join_was_never_on(self, cluster: SmallCluster):
         relation = ambient()

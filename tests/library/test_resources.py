@@ -1,5 +1,6 @@
 """How policies become AuthorizationPolicies, and how the cluster gets to have just these."""
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap
 from ops import testing
 from small_charms import entry, provider, state
-from small_cluster import MODEL, SmallCluster
+from small_cluster import MODEL, SmallCluster, connected
 
 from charms.istio_beacon_k8s.v0.service_mesh import (
     IstioNotInstalledError,
@@ -30,25 +31,16 @@ ALLOW_NOTHING = AuthorizationPolicy(metadata=ObjectMeta(name="allow-nothing"), s
 
 
 @pytest.fixture
-def istio(cluster: SmallCluster) -> SmallCluster:
-    cluster.install_istio()
-    return cluster
-
-
-@pytest.fixture
 def make_manager() -> Iterator[Callable[..., PolicyResourceManager]]:
     """Make managers of the application `mesh` in the model `prod`."""
     charm = provider()
-    clients: list[lightkube.Client] = []
-    with charm(charm.on.update_status(), state()) as running:
+    with charm(charm.on.update_status(), state()) as running, contextlib.ExitStack() as clients:
 
         def make(**arguments: Any) -> PolicyResourceManager:
-            clients.append(lightkube.Client(namespace=MODEL, field_manager="mesh"))
-            return PolicyResourceManager(running.charm, clients[-1], **arguments)
+            client = clients.enter_context(connected("mesh"))
+            return PolicyResourceManager(running.charm, client, **arguments)
 
         yield make
-        for client in clients:
-            client.close()
 
 
 Manager = Callable[..., PolicyResourceManager]
@@ -178,7 +170,7 @@ class TestName:
         odd = "A." + "_" * 60 + "Z"
         names = {"source_app_name": odd, "source_namespace": odd, "target_app_name": odd}
         charm = provider("m" * 63)
-        with charm(charm.on.update_status(), state()) as running, lightkube.Client() as client:
+        with charm(charm.on.update_status(), state()) as running, connected("mesh") as client:
             name = self.name(istio, PolicyResourceManager(running.charm, client), **names)
 
         assert len(name) == 253
@@ -285,6 +277,21 @@ class TestRefusal:
         assert MeshPolicy.model_validate_json(refused.entry) == bad
         assert len(istio.policies()) == 1
         assert "Refused a policy for producer" in caplog.text
+
+    @pytest.mark.parametrize("selector", [None, {}])
+    def test_units_of_nobody_are_a_whole_namespace(
+        self, selector: dict[str, str] | None, istio: SmallCluster, make_manager: Manager
+    ):
+        target = {"target_app_name": None, "target_selector_labels": selector}
+        bad = MeshPolicy.model_validate(entry(target_type="unit", endpoints=[], **target))
+
+        [refused] = make_manager().reconcile([bad, SCRAPE], MeshType.istio)
+
+        assert (refused.app, refused.reason) == (
+            "selected pods",
+            "a unit target without application or selector opens the whole namespace",
+        )
+        assert len(istio.policies()) == 1
 
     def test_a_namespace_that_is_not_there(self, istio: SmallCluster, make_manager: Manager):
         nowhere = MeshPolicy.model_validate(entry(target_namespace="nowhere"))

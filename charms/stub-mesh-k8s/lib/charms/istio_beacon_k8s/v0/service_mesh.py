@@ -13,6 +13,8 @@ Consumer
 
 A charm that joins a mesh says who may call it, and this library does the rest::
 
+    import ops
+
     from charms.istio_beacon_k8s.v0.service_mesh import (
         AppPolicy, Endpoint, Method, ServiceMeshConsumer, UnitPolicy,
     )
@@ -37,21 +39,50 @@ A charm that joins a mesh says who may call it, and this library does the rest::
         def _on_collect_status(self, event: ops.CollectStatusEvent):
             event.add_status(self.mesh.status())
 
-with these endpoints in ``charmcraft.yaml``::
+with these endpoints in ``charmcraft.yaml``, where ``data`` and ``metrics`` are the charm's own::
 
     requires:
       service-mesh: {interface: service_mesh, limit: 1}
       require-cmr-mesh: {interface: cross_model_mesh}
     provides:
       provide-cmr-mesh: {interface: cross_model_mesh}
+      data: {interface: http_data}
+      metrics: {interface: prometheus_scrape}
+
+App or unit
+-----------
+
+An ``AppPolicy`` is about calls to the application's Service, at L7: it knows ports, methods, paths
+and hosts. A ``UnitPolicy`` is about connections to the address of a unit, at L4: it knows ports.
+Callers that do both need both.
+
+Status
+------
 
 Joining puts labels on the application's pods and Service, for which the application needs
-``juju trust <app> --scope=cluster``. A charm that labels its pods in its own way gives
-``auto_join=False`` and uses ``labels()``.
+``juju trust <app> --scope=cluster``. Whether that is done, and if not, why, is what ``status()``
+tells: Active, Waiting for the mesh or for Kubernetes, or Blocked with the command that helps.
+
+Cross-model
+-----------
 
 Across models, Juju does not tell the offering side who is calling. The caller tells it by a second
 relation: offer ``provide-cmr-mesh`` *together with* the endpoint that has the policy, and integrate
-the caller's ``require-cmr-mesh`` with that offer.
+the caller's ``require-cmr-mesh`` with that offer. Until then the caller is denied, and
+``waiting_for_identity()`` has its relation.
+
+Joining by hand
+---------------
+
+A charm whose workload is in pods of its own making labels them itself::
+
+    class OperatorCharm(ops.CharmBase):
+        def __init__(self, framework: ops.Framework):
+            super().__init__(framework)
+            self.mesh = ServiceMeshConsumer(self, auto_join=False)
+
+        def pod_labels(self) -> dict[str, str]:
+            return {"app": "worker", **self.mesh.labels()}
 
 Provider
 ========
@@ -59,18 +90,38 @@ Provider
 A charm that offers a mesh publishes the labels by which a pod joins, and enforces what the others
 ask for::
 
+    import lightkube
+    import ops
+
     from charms.istio_beacon_k8s.v0.service_mesh import (
         MeshType, PolicyResourceManager, ServiceMeshProvider, kubernetes_errors, kubernetes_status,
     )
 
-    self.mesh = ServiceMeshProvider(self, labels={"istio.io/dataplane-mode": "ambient"})
-    ...
-    review = self.mesh.review()
-    manager = PolicyResourceManager(self, lightkube.Client(field_manager=self.app.name))
-    try:
-        refused = review.refused + manager.reconcile(review.accepted, MeshType.istio)
-    except kubernetes_errors() as error:
-        status = kubernetes_status(error, self.app.name)
+    class MeshCharm(ops.CharmBase):
+        def __init__(self, framework: ops.Framework):
+            super().__init__(framework)
+            self.mesh = ServiceMeshProvider(self, labels={"istio.io/dataplane-mode": "ambient"})
+            self.enforced: ops.StatusBase = ops.ActiveStatus()
+            consumers = self.on["service-mesh"]
+            for event in (consumers.relation_changed, consumers.relation_broken):
+                framework.observe(event, self._enforce)
+            framework.observe(self.on.leader_elected, self._enforce)
+            framework.observe(self.on.update_status, self._enforce)
+            framework.observe(self.on.collect_unit_status, self._on_collect_status)
+
+        def _enforce(self, _: ops.EventBase):
+            if self.unit.is_leader():
+                review = self.mesh.review()
+                try:
+                    client = lightkube.Client(field_manager=self.app.name)
+                    manager = PolicyResourceManager(self, client)
+                    refused = review.refused + manager.reconcile(review.accepted, MeshType.istio)
+                    self.enforced = ops.ActiveStatus(f"refused policies: {len(refused)}")
+                except kubernetes_errors() as error:
+                    self.enforced = kubernetes_status(error, self.app.name)
+
+        def _on_collect_status(self, event: ops.CollectStatusEvent):
+            event.add_status(self.enforced)
 """
 
 from __future__ import annotations
@@ -289,17 +340,21 @@ class Review:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first thing that is wrong, without what pydantic adds."""
+    """Return the first thing that is wrong, without what pydantic adds.
+
+    Somebody else's keys are escaped: as a line of the log this is an argument of a hook tool, which
+    takes no NUL.
+    """
     if not isinstance(error, pydantic.ValidationError):
         return f"not JSON: {error}"
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
+    where = ".".join(str(part).encode("unicode_escape").decode() for part in first["loc"])
     what = first["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
 
 
-def _publish(relation: ops.Relation, app: ops.Application, values: Mapping[str, str]) -> None:
-    """Write what differs. Leader only."""
+def _publish(relation: ops.Relation, app: ops.Application, values: Mapping[str, str]) -> bool:
+    """Write what differs, and return whether that was possible. Leader only."""
     try:
         bag = relation.data[app]
         if changed := {key: value for key, value in values.items() if bag.get(key) != value}:
@@ -307,6 +362,8 @@ def _publish(relation: ops.Relation, app: ops.Application, values: Mapping[str, 
     except (ops.RelationDataAccessError, ops.ModelError) as error:
         # While an application is torn down Juju may refuse its leader the databag.
         logger.warning("Cannot publish over %s: %s", relation, error)
+        return False
+    return True
 
 
 # --- Building policies --------------------------------------------------------------------------
@@ -388,12 +445,18 @@ def get_data_from_cmr_relation(cmr_relations: Iterable[ops.Relation]) -> dict[st
 
 # --- Consumer -----------------------------------------------------------------------------------
 
+# What a leader makes right. It stays right until an event outdates it.
+_IDENTITY, _POLICIES, _LABELS = _PARTS = ("identity", "policies", "labels")
+
 
 class ServiceMeshConsumer(ops.Object):
     """Puts the charm's application on the mesh that it is related to.
 
     It observes every event that can change the answer and makes the databags and labels match the
     relations as they are then: what one event missed, the next puts right. Only the leader writes.
+
+    Whatever a hook asks Juju is a process. So what this unit has made right is left alone until an
+    event comes that may have changed it.
 
     Args:
         charm: the charm.
@@ -407,9 +470,10 @@ class ServiceMeshConsumer(ops.Object):
             removed.
     """
 
-    # What no relation holds: whether there may be labels to remove, how the last reconcile went,
-    # and what Juju said of remote models. A new pod starts without it, and learns it again from its
-    # first events.
+    # What no relation holds: which parts are right and for which arguments; whether there are
+    # labels to remove, where None is for those that a pod before this one may have set; how it went
+    # with Kubernetes; and what Juju said of remote models. A new pod starts without it, and learns
+    # it again from its first events.
     _memory = ops.StoredState()
 
     def __init__(
@@ -429,33 +493,90 @@ class ServiceMeshConsumer(ops.Object):
         self._policies = list(policies or ())
         self._auto_join = auto_join
         self._client: Client | None = None
-        self._memory.set_default(joined=False, trouble=None, other_model={})
-        for event in self._events():
-            self.framework.observe(event, self._on_change)
-        self.framework.observe(self.framework.on.commit, self._on_commit)
+        self._memory.set_default(right={}, joined=False, trouble=None, other_model={})
+        self._observe()
 
-    def _events(self) -> Iterable[ops.BoundEvent]:
-        """Return every event that can change the answer, once."""
+    def _observe(self) -> None:
+        """Observe every event that can change the answer, or is a chance to do what is left."""
         on = self._charm.on
-        cross_model = (self._requires_name, self._provides_name)
-        related = (policy.relation for policy in self._policies)
-        for name in dict.fromkeys((self._mesh_relation_name, *cross_model, *related)):
-            yield from (
-                on[name].relation_created,
-                on[name].relation_changed,
-                on[name].relation_broken,
-            )
-        for name in dict.fromkeys(cross_model):
-            yield on[name].relation_departed
-        yield from (on.leader_elected, on.config_changed, on.upgrade_charm, on.update_status)
+        mesh, requires, provides = (
+            on[name]
+            for name in (self._mesh_relation_name, self._requires_name, self._provides_name)
+        )
+        policed = [on[name] for name in self._policy_endpoints()]
+        observed = {
+            self._on_upgrade: [on.upgrade_charm],
+            self._on_all_outdated: [on.leader_elected],
+            self._on_identity_outdated: [requires.relation_created],
+            self._on_policies_outdated: [
+                *(mesh.relation_created, provides.relation_changed, provides.relation_broken),
+                *(each.relation_created for each in policed),
+                *(each.relation_broken for each in policed),
+            ],
+            self._on_mesh_broken: [mesh.relation_broken],
+            self._on_labels_outdated: [
+                *(mesh.relation_created, mesh.relation_changed),
+                *(on.config_changed, on.update_status),
+            ],
+            self._on_chance: [
+                *(requires.relation_changed, requires.relation_departed, requires.relation_broken),
+                *(provides.relation_created, provides.relation_departed),
+                *(each.relation_changed for each in policed),
+            ],
+            self._on_commit: [self.framework.on.commit],
+        }
+        for observer, events in observed.items():
+            for event in events:
+                self.framework.observe(event, observer)
 
-    def _on_change(self, _: ops.EventBase) -> None:
+    def _on_upgrade(self, _: ops.EventBase) -> None:
+        """Reconcile after a revision that may have joined, in a pod that may remember nothing."""
+        if not self._auto_join and not self._memory.joined and self.labels():
+            self._memory.joined = None
+        self._reconcile(outdated=_PARTS)
+
+    def _on_mesh_broken(self, _: ops.EventBase) -> None:
+        """Leave. A pod that goes down in here runs this hook again when it is up, a new one."""
+        if self._auto_join and not self._memory.joined:
+            self._memory.joined = None
+        self._reconcile(outdated=(_LABELS,))
+
+    def _on_all_outdated(self, _: ops.EventBase) -> None:
+        self._reconcile(outdated=_PARTS)
+
+    def _on_identity_outdated(self, _: ops.EventBase) -> None:
+        self._reconcile(outdated=(_IDENTITY,))
+
+    def _on_policies_outdated(self, _: ops.EventBase) -> None:
+        self._reconcile(outdated=(_POLICIES,))
+
+    def _on_labels_outdated(self, _: ops.EventBase) -> None:
+        self._reconcile(outdated=(_LABELS,))
+
+    def _on_chance(self, _: ops.EventBase) -> None:
+        self._reconcile()
+
+    def _reconcile(self, outdated: Sequence[str] = ()) -> None:
         """Make the databags and the labels match the relations as they are now."""
+        if not self._charm.unit.is_leader():
+            self._follow()
+            return
+        for part in outdated:
+            self._memory.right.pop(part, None)
+        self._make_right(_IDENTITY, "", self._publish_identity)
+        self._make_right(_POLICIES, repr(self._policies), self._publish_policies)
+        self._make_right(_LABELS, self._auto_join, self._reconcile_labels)
+
+    def _make_right(self, part: str, arguments: object, action: Callable[[], bool]) -> None:
+        """Do what is not known to be done, and remember that it is, if it is, for what."""
+        if self._memory.right.get(part) != arguments and action():
+            self._memory.right[part] = arguments
+
+    def _follow(self) -> None:
+        """Keep in mind that there may be labels to remove. What is right, the leader may change."""
+        self._memory.right = {}
         self._memory.trouble = None
-        if self._charm.unit.is_leader():
-            self.update_service_mesh()
-            self._reconcile_labels()
-        elif self._auto_join and self.labels():
+        if self._auto_join and not self._memory.joined and self.labels():
             self._memory.joined = True
 
     def _on_commit(self, _: ops.EventBase) -> None:
@@ -470,20 +591,28 @@ class ServiceMeshConsumer(ops.Object):
         The library does this by itself; a charm calls it only when something else changed that a
         policy depends on.
         """
-        if not self._charm.unit.is_leader():
-            return
+        if self._charm.unit.is_leader():
+            self._publish_identity()
+            self._publish_policies()
+
+    def _publish_identity(self) -> bool:
         me = CMRData(app_name=self._charm.app.name, juju_model_name=self._charm.model.name)
-        for relation in self._charm.model.relations[self._requires_name]:
-            _publish(relation, self._charm.app, {"cmr_data": json.dumps(me.model_dump())})
-        if self._relation:
-            policies = [policy.model_dump(mode="json") for policy in self._mesh_policies()]
-            _publish(self._relation, self._charm.app, {"policies": json.dumps(policies)})
+        data = {"cmr_data": json.dumps(me.model_dump())}
+        relations = self._charm.model.relations[self._requires_name]
+        published = [_publish(relation, self._charm.app, data) for relation in relations]
+        return all(published)
+
+    def _publish_policies(self) -> bool:
+        if self._relation is None:
+            return True
+        policies = [policy.model_dump(mode="json") for policy in self._mesh_policies()]
+        return _publish(self._relation, self._charm.app, {"policies": json.dumps(policies)})
 
     def _mesh_policies(self) -> list[MeshPolicy]:
-        identities = self._identities()
+        relations, identities = self._policy_relations(), self._identities()
         identified = {
-            name: [each for each in relations if not self._waits(each, identities)]
-            for name, relations in self._policy_relations().items()
+            name: [each for each in found if not self._waits(each, identities)]
+            for name, found in relations.items()
         }
         return build_mesh_policies(
             relation_mapping=identified,
@@ -493,11 +622,17 @@ class ServiceMeshConsumer(ops.Object):
             cmr_application_data=identities,
         )
 
+    def _policy_endpoints(self) -> Iterable[str]:
+        return dict.fromkeys(policy.relation for policy in self._policies)
+
     def _policy_relations(self) -> dict[str, list[ops.Relation]]:
-        names = dict.fromkeys(policy.relation for policy in self._policies)
-        return {name: self._charm.model.relations[name] for name in names}
+        return {name: self._charm.model.relations[name] for name in self._policy_endpoints()}
 
     def _identities(self) -> dict[str, CMRData]:
+        """Return who others are. Nobody is asked where all are known to be in this model."""
+        relations = (each for found in self._policy_relations().values() for each in found)
+        if all(self._is_elsewhere(each) is False for each in relations):
+            return {}
         return get_data_from_cmr_relation(self._charm.model.relations[self._provides_name])
 
     def waiting_for_identity(self) -> list[ops.Relation]:
@@ -514,19 +649,23 @@ class ServiceMeshConsumer(ops.Object):
 
     def _waits(self, relation: ops.Relation, identities: Mapping[str, CMRData]) -> bool:
         """Tell whether the other side is in another model, and has not said who it is."""
-        if relation.app.name in identities or relation.app == self._charm.app:
-            return False
-        alias = _REMOTE_ALIAS.fullmatch(relation.app.name)
-        return alias is not None or self._is_to_other_model(relation)
+        return bool(self._is_elsewhere(relation)) and relation.app.name not in identities
 
-    def _is_to_other_model(self, relation: ops.Relation) -> bool:
-        """Ask Juju whether the other side is in another model; once, as it costs a process."""
+    def _is_elsewhere(self, relation: ops.Relation) -> bool | None:
+        """Tell whether the other side is in another model; None where Juju cannot tell.
+
+        Juju is asked where the name does not tell it; once, as it costs a process.
+        """
+        if _REMOTE_ALIAS.fullmatch(relation.app.name):
+            return True
+        if relation.app == self._charm.app:
+            return False
         known = self._memory.other_model
         if (key := str(relation.id)) not in known:
             try:
                 known[key] = relation.remote_model.uuid != self._charm.model.uuid
-            except ops.ModelError:  # Juju before 3.6.2 cannot tell
-                known[key] = False
+            except ops.ModelError:  # Juju before 3.6.2
+                known[key] = None
         return known[key]
 
     @property
@@ -578,15 +717,23 @@ class ServiceMeshConsumer(ops.Object):
             return ops.ActiveStatus("mesh labels are left to the charm")
         return ops.ActiveStatus()
 
-    def _reconcile_labels(self) -> None:
+    def _reconcile_labels(self) -> bool:
         """Put the labels on, or take them off. What a mesh has not said yet changes nothing."""
+        self._memory.trouble = None
         if self._relation is None or not self._auto_join:
-            if self._memory.joined:
-                self._ask_kubernetes(self._leave)
-        elif provided := self._provided():
-            self._ask_kubernetes(lambda: self._join(provided.labels))
+            left = self._memory.joined is False or self._ask_kubernetes(self._leave)
+            return left or self._was_never_let_in()
+        provided = self._provided()
+        return not provided or self._ask_kubernetes(lambda: self._join(provided.labels))
+
+    def _was_never_let_in(self) -> bool:
+        """Tell whether leaving is nobody's concern; it is tried again, should trust come later."""
+        if self._memory.joined is None:
+            self._memory.trouble = None
+        return self._memory.joined is None
 
     def _join(self, labels: dict[str, str]) -> None:
+        self._memory.joined = self._memory.joined or None
         left_alone = self._set_labels(labels)
         self._memory.joined = True
         if left_alone:
@@ -607,15 +754,17 @@ class ServiceMeshConsumer(ops.Object):
             labels=labels,
         )
 
-    def _ask_kubernetes(self, action: Callable[[], None]) -> None:
+    def _ask_kubernetes(self, action: Callable[[], None]) -> bool:
         try:
             action()
         except kubernetes_errors() as error:
             status = kubernetes_status(error, self._charm.app.name)
             logger.warning("%s (%s)", status.message, error)
             self._remember(status)
-            # What is refused did nothing; anything else may have got halfway.
-            self._memory.joined |= not isinstance(status, ops.BlockedStatus)
+            if not isinstance(status, ops.BlockedStatus):
+                self._memory.joined = True  # it may have got halfway
+            return False
+        return True
 
     def _remember(self, status: ops.StatusBase) -> None:
         self._memory.trouble = [status.name, status.message]
@@ -626,6 +775,7 @@ class ServiceMeshConsumer(ops.Object):
         if self._client is None:
             from lightkube import Client
 
+            _quieten_http()
             self._client = Client(
                 namespace=self._charm.model.name, field_manager=self._charm.app.name
             )
@@ -742,9 +892,8 @@ class ServiceMeshProvider(ops.Object):
 
     def _overreach(self, app: str, policy: MeshPolicy) -> str | None:
         """Return why a policy is not the sender's to ask for, if it is not."""
-        unit = policy.target_type is PolicyTargetType.unit
-        if unit and not (policy.target_app_name or policy.target_selector_labels):
-            return "a unit target without application or selector opens the whole namespace"
+        if reason := _boundless(policy):
+            return reason
         here = policy.target_namespace == self._charm.model.name
         if _REMOTE_ALIAS.fullmatch(app):
             return "a sender in another model has no targets in this one" if here else None
@@ -777,6 +926,14 @@ class ServiceMeshProvider(ops.Object):
             logger.warning("Refused a policy of %s: %s", app, reason)
             self._logged.add(refusal)
         return refusal
+
+
+def _boundless(policy: MeshPolicy) -> str | None:
+    """Return why a target is too wide, if it has no bounds."""
+    unit = policy.target_type is PolicyTargetType.unit
+    if unit and not (policy.target_app_name or policy.target_selector_labels):
+        return "a unit target without application or selector opens the whole namespace"
+    return None
 
 
 def _json_list(text: str) -> list[object]:
@@ -846,6 +1003,17 @@ def _request_words(method: str, path: str) -> str:
 def _code(error: Exception) -> int | None:
     """Return the HTTP status that Kubernetes answered with, if it did."""
     return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _quieten_http() -> None:
+    """Have HTTP clients log warnings alone, unless the charm has set a level itself.
+
+    Each line of a charm's log is a hook-tool process, and a request is a dozen lines.
+    """
+    for name in ("httpcore", "httpcore2", "httpx", "httpx2"):
+        http = logging.getLogger(name)
+        if http.level == logging.NOTSET:
+            http.setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
@@ -1078,9 +1246,10 @@ class _Ledger:
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.core_v1 import ConfigMap
 
-        data = {"labels": json.dumps({key: values[0] for key, values in ours.items()})}
-        if replaced := {key: values[1:] for key, values in ours.items() if values[1:]}:
-            data["replaced"] = json.dumps(replaced)
+        data = {
+            "labels": json.dumps({key: values[0] for key, values in ours.items()}),
+            "replaced": json.dumps({key: values[1:] for key, values in ours.items() if values[1:]}),
+        }
         metadata = ObjectMeta(name=self._name, namespace=self._namespace)
         self._client.apply(
             ConfigMap(metadata=metadata, data=data), field_manager=_FIELD_MANAGER, force=True
@@ -1301,11 +1470,12 @@ def _digest(policy: MeshPolicy) -> str:
 
 
 def _unrenderable(policy: MeshPolicy) -> str | None:
-    """Return why Istio has no such policy, if it has none."""
-    unit = policy.target_type is PolicyTargetType.unit
-    if unit and any(each.hosts or each.methods or each.paths for each in policy.endpoints):
+    """Return why Istio has no such policy, or should have none, if so."""
+    if policy.target_type is PolicyTargetType.app:
+        return None
+    if any(each.hosts or each.methods or each.paths for each in policy.endpoints):
         return "a policy for units is decided at L4, where there are no hosts, methods or paths"
-    return None
+    return _boundless(policy)
 
 
 def _spec(policy: MeshPolicy) -> dict[str, Any]:
@@ -1321,10 +1491,8 @@ def _target(policy: MeshPolicy) -> dict[str, Any]:
     if policy.target_type is PolicyTargetType.app:
         name = policy.target_service or policy.target_app_name
         return {"targetRefs": [{"group": "", "kind": "Service", "name": name}]}
-    if policy.target_app_name:
-        return {"selector": {"matchLabels": {_NAME_LABEL: policy.target_app_name}}}
-    labels = policy.target_selector_labels
-    return {"selector": {"matchLabels": labels}} if labels else {}
+    labels = policy.target_selector_labels or {_NAME_LABEL: policy.target_app_name}
+    return {"selector": {"matchLabels": labels}}
 
 
 def _operation(endpoint: Endpoint) -> dict[str, list[str]]:
