@@ -1,6 +1,7 @@
 """The command line of the rehearsal."""
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from rehearsal.rehearsal import Rehearsal
 
 _NOT_FOUND = 127
 """Exit status of a shell for a command that cannot be run."""
+_LOOK_UP, _END_TIMEOUT = 0.5, 2.0
+"""Seconds between two looks at the command, and until it has to have ended."""
 _DESCRIPTION = """\
 A Juju, a Kubernetes API and a service mesh on this machine, for as long as a command runs.
 
@@ -70,15 +73,25 @@ def _run(command: list[str], environment: Mapping[str, str]) -> int:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return _NOT_FOUND
     try:
-        return process.wait()
+        return _wait(process)
     finally:
         _end(process)
 
 
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Return the exit status; looks up now and then, since a signal may reach another thread."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_UP)
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        process.terminate()
-        process.wait()
+    """End the command: a shell at its prompt ignores SIGTERM, but not that its terminal is gone."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_TIMEOUT)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ class Processes:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._temporary = directory / "tmp"
+        self._temporary.mkdir(parents=True, exist_ok=True)
         self._watchdog = subprocess.Popen(
             [sys.executable, "-IS", str(Path(__file__).with_name("watchdog.py")), str(directory)],
             stdin=subprocess.PIPE,
@@ -30,7 +32,11 @@ class Processes:
         )
 
     def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
-        """Start a child; the options are those of `subprocess.Popen`."""
+        """Start a child; the options are those of `subprocess.Popen`.
+
+        What it puts into its temporary folder goes with the run.
+        """
+        options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self._temporary)}
         process = subprocess.Popen[bytes](command, start_new_session=True, **options)
         self._tell("+", process.pid)
         return process

@@ -107,7 +107,8 @@ class Rehearsal:
     def _kubeconfig(self, unit: Unit) -> Path:
         """Return the file by which charm code reaches the API as its ServiceAccount."""
         model, app = unit.app.model.name, unit.app.name
-        file = self.directory / f"kubeconfig-{model}-{app}"
+        file = self.directory / "kubeconfigs" / model / app
         if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(self._kubernetes.kubeconfig(model, app))
         return file

@@ -12,6 +12,9 @@ from rehearsal.juju.errors import JujuError
 from rehearsal.juju.wire import HookContext, HookResult, PebbleCall
 from rehearsal.processes import Processes
 
+_TIMEOUT = 120.0
+"""Seconds that a hook may take. Juju has no limit, but there no other unit waits for it."""
+
 
 class Agent:
     """Runs hooks of one charm in a process of its own, which starts while others work."""
@@ -36,29 +39,32 @@ class Agent:
             )
         self._connection = ours
 
-    def run(self, context: HookContext, pebble: Callable[[PebbleCall], None]) -> HookResult:
+    def run(self, context: HookContext, pebble: Callable[[PebbleCall], str | None]) -> HookResult:
         """Run one hook.
 
         Args:
             context: what the unit's charm code sees.
-            pebble: does what the charm asks of Pebble in the middle of the hook.
+            pebble: does what the charm asks of Pebble in the middle of the hook; returns an error's
+                text, if any.
 
         Raises:
             JujuError: if the process is gone, for example because the charm cannot be imported. The
                 next hook gets a new one.
         """
         if self._process.poll() is not None and not self._stopped:
+            self._connection.close()
             self._start()
         try:
             self._connection.send(context)
-            while True:
+            while self._connection.poll(_TIMEOUT):
                 answer: Any = self._connection.recv()
                 if isinstance(answer, HookResult):
                     return answer
-                pebble(answer)
-                self._connection.send(None)
+                self._connection.send(pebble(answer))
         except (EOFError, ConnectionError) as error:
             raise JujuError(f"{self._charm.name} does not run: {self._last_words()}") from error
+        self._processes.stop(self._process)
+        raise JujuError(f"the hook has not ended in {_TIMEOUT:.0f} s")
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

@@ -8,12 +8,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import pydantic
 import yaml
 
 from rehearsal.juju.charm import find
 from rehearsal.juju.errors import JujuError
 
+_UNREADABLE = "cannot deploy bundle: cannot unmarshal bundle contents: unmarshal document 0: "
 _FAULTS = "cannot deploy bundle: the provided bundle has the following errors:\n"
+
+
+class _Offer(pydantic.BaseModel):
+    endpoints: list[str]
+
+
+class _Application(pydantic.BaseModel):
+    charm: str | None = None
+    scale: pydantic.StrictInt | None = None
+    num_units: pydantic.StrictInt | None = None
+    options: dict[str, Any] | None = None
+    resources: dict[str, Any] | None = None
+    trust: bool = False
+    offers: dict[str, _Offer] | None = None
+
+
+class _Saas(pydantic.BaseModel):
+    url: str
+
+
+class _Document(pydantic.BaseModel):
+    """The shape of a bundle; keys that are not known are ignored, as Juju does."""
+
+    bundle: str = "kubernetes"
+    applications: dict[str, _Application | None] | None = None
+    relations: list[list[str]] | None = None
+    saas: dict[str, _Saas] | None = None
+
+
+def _first(error: pydantic.ValidationError) -> str:
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +102,10 @@ def read(path: Path, overlays: list[Path]) -> Bundle:
         rest += _documents(overlay)
     for document in rest:
         base = _overlay(base, document)
+    try:
+        _Document.model_validate(base)
+    except pydantic.ValidationError as error:
+        raise JujuError(f"{_UNREADABLE}{_first(error)}") from error
     faults = list(_faults(base, path.parent))
     if faults:
         raise JujuError(_FAULTS + "\n".join(faults))
@@ -90,11 +128,13 @@ def _documents(path: Path) -> list[dict[str, Any]]:
     try:
         documents = list(yaml.safe_load_all(path.read_text()))
     except yaml.YAMLError as error:
-        raise JujuError(
-            "cannot deploy bundle: cannot unmarshal bundle contents: "
-            f"unmarshal document 0: yaml: {error}"
-        ) from error
-    return [cast("dict[str, Any]", document or {}) for document in documents]
+        raise JujuError(f"{_UNREADABLE}yaml: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise JujuError(f"cannot deploy bundle: cannot read {path}: {error}") from error
+    for document in documents:
+        if not isinstance(document or {}, dict):
+            raise JujuError(f"{_UNREADABLE}expected a mapping, got {document!r}")
+    return [cast("dict[str, Any]", document or {}) for document in documents] or [{}]
 
 
 def _overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

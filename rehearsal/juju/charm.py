@@ -67,8 +67,19 @@ def find(path: Path) -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Return the name of the charm in a folder or file."""
-    return str(_read(path, "charmcraft.yaml").get("name") or _read(path, "metadata.yaml")["name"])
+    """Return the name of the charm in a folder or file.
+
+    Raises:
+        JujuError: if it is not a charm.
+    """
+    if not path.exists():
+        raise JujuError(f'no charm was found at "{path}"')
+    if not _is_folder(path) and not zipfile.is_zipfile(path):
+        raise JujuError(f'invalid charm or bundle provided at "{path}"')
+    name = (_read(path, "charmcraft.yaml") | _read(path, "metadata.yaml")).get("name")
+    if not name:
+        raise JujuError(f'attempting to deploy "{path}": the charm has no name')
+    return str(name)
 
 
 def load(path: Path, revision: int, directory: Path) -> Charm:
@@ -77,11 +88,10 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
     Raises:
         JujuError: if it is not a charm.
     """
-    root = directory / f"{path.stem}-{revision}"
+    root = directory / f"{name_of(path)}-{revision}"
+    shutil.rmtree(root, ignore_errors=True)  # of an upload that failed
     _copy(path, root)
     meta = _read(root, "charmcraft.yaml") | _read(root, "metadata.yaml")
-    if "name" not in meta:
-        raise JujuError(f'attempting to deploy "{path}": charm has no name')
     resources: dict[str, Any] = meta.get("resources") or {}
     return Charm(
         name=meta["name"],
@@ -100,15 +110,11 @@ def _is_folder(path: Path) -> bool:
 
 
 def _copy(path: Path, root: Path) -> None:
-    if not path.exists():
-        raise JujuError(f'no charm was found at "{path}"')
-    if _is_folder(path):
+    if path.is_dir():
         shutil.copytree(path, root, ignore=_NOT_PACKED)
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(root)
-    else:
-        raise JujuError(f'invalid charm or bundle provided at "{path}"')
+        return
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(root)
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:
@@ -129,5 +135,7 @@ def _endpoints(meta: Mapping[str, Any]) -> dict[str, Endpoint]:
     for section, role in _ROLES:
         specs: dict[str, Any] = meta.get(section) or {}
         for name, spec in specs.items():
+            if "interface" not in (spec or {}):
+                raise JujuError(f"{section}: {name}: interface: expected string, got nothing")
             found[name] = Endpoint(name, spec["interface"], role, spec.get("limit"))
     return found | {"juju-info": Endpoint("juju-info", "juju-info", "provider")}

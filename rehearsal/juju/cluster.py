@@ -34,6 +34,7 @@ class Cluster:
         self._network = network
         self._changed = changed
         self._revisions: dict[tuple[str, str], str] = {}
+        self._deleted: set[str] = set()
         self._lock = threading.Lock()
         self._unsubscribe = store.subscribe(self._on_change)
 
@@ -104,14 +105,22 @@ class Cluster:
         """Remove a unit's pod."""
         self._store.delete("Pod", unit.app.model.name, unit.pod_name)
 
-    def _on_change(self, change: Change) -> None:
-        if change.object["kind"] != "StatefulSet":
-            return
-        metadata = change.object["metadata"]
+    def take_deleted(self) -> set[str]:
+        """Return the addresses of the pods that were deleted since the last call."""
         with self._lock:
-            self._revisions[metadata["namespace"], metadata["name"]] = _revision(
-                change.object["spec"]["template"]
-            )
+            deleted, self._deleted = self._deleted, set()
+            return deleted
+
+    def _on_change(self, change: Change) -> None:
+        kind, metadata = change.object["kind"], change.object["metadata"]
+        with self._lock:
+            if kind == "StatefulSet":
+                key = metadata["namespace"], metadata["name"]
+                self._revisions[key] = _revision(change.object["spec"]["template"])
+            elif kind == "Pod" and change.type == "DELETED":
+                self._deleted.add(change.object["status"]["podIP"])
+            else:
+                return
         self._changed()
 
 

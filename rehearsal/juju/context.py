@@ -1,7 +1,5 @@
 """What one unit's charm code sees while a hook runs: the state from that unit's point of view."""
 
-from collections.abc import Mapping
-
 from rehearsal.juju.resolver import remote_units
 from rehearsal.juju.state import Relation, Status, Unit
 from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationContext
@@ -9,13 +7,12 @@ from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationCon
 _UNKNOWN = Status("unknown")
 
 
-def hook_context(unit: Unit, hook: Hook, environment: Mapping[str, str]) -> HookContext:
+def hook_context(unit: Unit, hook: Hook) -> HookContext:
     """Return the context of a hook.
 
     Args:
         unit: the unit that runs it.
         hook: the hook.
-        environment: variables of the pod, such as KUBECONFIG.
     """
     app, pod = unit.app, unit.pod
     return HookContext(
@@ -40,7 +37,7 @@ def hook_context(unit: Unit, hook: Hook, environment: Mapping[str, str]) -> Hook
             if _is_known(unit, hook, relation)
         ],
         containers=_containers(unit),
-        environment=dict(environment),
+        environment=dict(pod.environment) if pod else {},
         memory=unit.memory,
     )
 
@@ -78,4 +75,6 @@ def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
 
 def _containers(unit: Unit) -> list[ContainerContext]:
     containers = unit.pod.containers.values() if unit.pod else ()
-    return [ContainerContext(c.name, c.root, dict(c.layers), c.active) for c in containers]
+    return [
+        ContainerContext(c.name, c.root, dict(c.layers), c.active, c.failures) for c in containers
+    ]

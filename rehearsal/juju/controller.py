@@ -13,6 +13,9 @@ from rehearsal.juju.lifecycle import Lifecycle, Substrate
 from rehearsal.juju.state import Application, Model, Offer, Relation, Side, Task, Unit
 from rehearsal.juju.uniter import Uniter
 
+_MOST_UNITS = 1000
+"""More would need more addresses than a run has."""
+
 
 class Controller:
     """One controller with its models. Hold `lock` to read or change what it knows.
@@ -67,7 +70,7 @@ class Controller:
 
     def add_charm(self, model: Model, path: Path) -> Charm:
         """Upload a local charm: its next revision in the model, in a process of its own."""
-        name = name_of(path) if path.exists() else path.stem
+        name = name_of(path)
         directory = self._on.directory / "charms" / model.uuid
         charm = load(path, model.revisions[name], directory)
         model.revisions[name] += 1
@@ -86,13 +89,13 @@ class Controller:
 
     def scale(self, app: Application, scale: int) -> None:
         """Set how many units an application has; the highest numbers go first."""
+        if scale > _MOST_UNITS:
+            raise JujuError(f"{scale} units are more than can be rehearsed ({_MOST_UNITS})")
         app.scale = scale
-        for number in range(scale):
-            if number not in app.units:
-                self._lifecycle.add_unit(app, number)
         for unit in app.units.values():
             unit.dying = unit.dying or unit.number >= scale
         self._on.cluster.apply(app)
+        self._lifecycle.tidy(app.model)
         self.wake()
 
     def remove_application(self, app: Application, *, force: bool = False) -> None:
@@ -160,6 +163,13 @@ class Controller:
 
     def offer(self, offer: Offer) -> None:
         """Offer endpoints of an application."""
+        for name in offer.endpoints:
+            if name not in offer.app.charm.endpoints:
+                raise JujuError(
+                    f'cannot add application offer "{offer.name}": getting relation endpoint for '
+                    f'relation "{name}" and application "{offer.app.name}": '
+                    f'application "{offer.app.name}" has no "{name}" relation'
+                )
         offer.app.model.offers[offer.name] = offer
 
     def run_action(self, unit: Unit, action: str, params: Mapping[str, Any]) -> Task:

@@ -52,9 +52,8 @@ class Lifecycle:
         self._start_pod(unit)
 
     def _start_pod(self, unit: Unit) -> None:
-        cluster = self._on.cluster
-        address, revision = cluster.add_pod(unit)
-        unit.pod = Pod(address, revision, {})
+        address, revision = self._on.cluster.add_pod(unit)
+        unit.pod = Pod(address, revision, self._on.charm_environment(unit), {})
         root = self._on.directory / "pods" / unit.app.model.name / address / unit.pod_name
         environment = self._on.workload_environment(unit)
         for name in unit.app.charm.containers:
@@ -92,7 +91,7 @@ class Lifecycle:
         self.stop_containers(unit)
         self._on.cluster.remove_pod(unit)
         app = unit.app
-        del app.units[unit.number]
+        app.units.pop(unit.number, None)
         for relation in app.model.relations_of(app):
             relation.side(app).unit_bags.pop(unit, None)
         if app.leader is unit:
@@ -101,8 +100,20 @@ class Lifecycle:
             task.finish("aborted", "unit was removed")
         self._on.cluster.apply(app)
 
+    def replace_deleted_pods(self) -> None:
+        """Have the pods that somebody deleted replaced, as a StatefulSet's are."""
+        deleted = self._on.cluster.take_deleted()
+        for model in self._models.values():
+            for unit in model.units():
+                if unit.pod and unit.pod.ip in deleted:
+                    unit.pod.revision = ""
+
     def tidy(self, model: Model) -> None:
-        """Drop what is dying and of which nobody has yet to hear."""
+        """Drop what is dying and of which nobody has yet to hear; add units that are missing."""
+        for app in model.apps.values():
+            for number in range(app.scale):
+                if number not in app.units:
+                    self.add_unit(app, number)
         model.relations = [r for r in model.relations if not (r.dying and _is_told(r))]
         for app in list(model.apps.values()):
             if app.dying and not app.units and not model.relations_of(app):

@@ -24,6 +24,22 @@ class Options:
         """Return the values of an option that may be given more than once."""
         return self.given.get(name, [])
 
+    def number(self, name: str, default: int) -> int:
+        """Return the value of an option that is a whole number.
+
+        Raises:
+            UsageError: if it is not.
+        """
+        text = self.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.lstrip("-").isdigit()):
+            raise UsageError(
+                f'invalid value "{text}" for option {name}: '
+                f'strconv.ParseInt: parsing "{text}": invalid syntax'
+            )
+        return int(text)
+
     def has(self, name: str) -> bool:
         """Return the value of a switch."""
         return self.get(name, "false") == "true"

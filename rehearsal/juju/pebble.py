@@ -1,5 +1,6 @@
 """A container of a pod: files in a folder, Pebble services as real processes, real checks."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rehearsal.juju.durations import seconds
 from rehearsal.juju.wire import PebbleCall
 from rehearsal.processes import Processes
 
@@ -24,7 +26,6 @@ _BACKOFF, _BACKOFF_FACTOR, _BACKOFF_LIMIT = 0.5, 2.0, 30.0
 """Pebble's defaults for a service that exits: delay in seconds, growth, longest delay."""
 _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 """Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -103,8 +104,19 @@ class Container:
         with self._lock:
             return all(c.up for c in self._checks.values() if c.config.get("level") == "ready")
 
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often in a row each check has failed."""
+        with self._lock:
+            return {name: check.failures for name, check in self._checks.items()}
+
     def call(self, call: PebbleCall) -> None:
-        """Do what the charm asks, unless the container has been stopped in the meantime."""
+        """Do what the charm asks, unless the container has been stopped in the meantime.
+
+        Raises:
+            OSError: a service cannot be started, for example in a folder that is not there.
+            ValueError: the plan has a command or a duration that cannot be read.
+        """
         services: Mapping[str, Any] = call.plan.get("services", {})
         with self._lock:
             if self._ended.is_set():
@@ -203,7 +215,8 @@ class Container:
                     service.start_at = time.monotonic() + service.backoff
                 elif time.monotonic() >= service.start_at:
                     self._stop(service)
-                    self._start(name, service.config)
+                    with contextlib.suppress(OSError):  # it is tried again
+                        self._start(name, service.config)
 
     def _make_due_checks(self) -> None:
         with self._lock:
@@ -255,8 +268,4 @@ class Container:
 
 
 def _seconds(duration: str | None, default: float) -> float:
-    """Return the seconds of a duration such as `500ms` or `10s`."""
-    if not duration:
-        return default
-    unit = duration.lstrip("0123456789.")
-    return float(duration.removesuffix(unit)) * _UNITS[unit]
+    return seconds(duration) if duration else default

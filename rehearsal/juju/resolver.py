@@ -52,6 +52,11 @@ def next_hook(unit: Unit, revision: str) -> Hook | None:
     return next(_hooks(unit, revision), None)
 
 
+def next_task(unit: Unit) -> Hook | None:
+    """Return the next action of a unit, which runs also while a hook has failed."""
+    return next(_tasks(unit), None)
+
+
 def _hooks(unit: Unit, revision: str) -> Iterator[Hook]:
     relations = [r for r in unit.app.model.relations_of(unit.app) if not _is_told_over(unit, r)]
     if unit.seen.stopped:

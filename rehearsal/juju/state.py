@@ -92,10 +92,18 @@ class Seen:
 
 @dataclass
 class Pod:
-    """The pod of a unit. It is replaced by a new one when its revision is not its StatefulSet's."""
+    """The pod of a unit.
+
+    Attributes:
+        ip: its address.
+        revision: of the template it was made from; it is replaced when there is a newer one.
+        environment: variables that the charm code in it gets, such as KUBECONFIG.
+        containers: those of the workload, by name.
+    """
 
     ip: str
     revision: str
+    environment: Mapping[str, str]
     containers: dict[str, Container]
 
 

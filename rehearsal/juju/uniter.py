@@ -12,7 +12,7 @@ from rehearsal.juju.charm import Charm
 from rehearsal.juju.context import hook_context
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
-from rehearsal.juju.state import Bag, Model, Relation, Status, Unit
+from rehearsal.juju.state import Bag, Model, Relation, SeenRelation, Status, Unit
 from rehearsal.juju.wire import Hook, HookContext, HookResult, PebbleCall
 
 _FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
@@ -102,6 +102,7 @@ class Uniter:
     def _next(self) -> Step | None:
         """Return a hook to run, of the unit that has waited longest."""
         with self._lock:
+            self._lifecycle.replace_deleted_pods()
             units = [unit for model in self._models.values() for unit in model.units()]
             for unit in sorted(units, key=lambda unit: unit.turn):
                 hook = self._hook_for(unit)
@@ -118,12 +119,13 @@ class Uniter:
         unit.agent = Status("executing", f"running {name} hook")
         if hook.action:
             unit.tasks[0].started = time.time()
-        context = hook_context(unit, hook, self._on.charm_environment(unit))
-        return Step(unit, hook, name, context, resolver.sight(unit, relation))
+        if hook.kind == "relation_created":
+            unit.seen.relations[hook.relation or 0] = SeenRelation()  # so that it waits for its end
+        return Step(unit, hook, name, hook_context(unit, hook), resolver.sight(unit, relation))
 
     def _hook_for(self, unit: Unit) -> Hook | None:
         if unit.error and unit.retry_at > time.monotonic():
-            return None
+            return resolver.next_task(unit)
         hook = resolver.next_hook(unit, self._target(unit))
         if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
             return Hook("update_status")
@@ -155,11 +157,13 @@ class Uniter:
             result = HookResult(error=str(error))
         with self._lock:
             self._log(unit, result)
+            if unit.app.units.get(unit.number) is not unit:
+                return  # it was removed by force
             if result.error and hook.action:
                 unit.tasks.popleft().finish("failed", "exit status 1", return_code=1)
                 unit.agent = Status("idle")
             elif result.error:
-                self._fail(unit, step.name)
+                self._fail(step)
             else:
                 self._commit(unit, hook, result)
                 resolver.record(unit, hook, step.sight)
@@ -173,27 +177,35 @@ class Uniter:
             resolver.record(step.unit, step.hook, step.sight)
             self._after(step.unit)
 
-    def _pebble(self, unit: Unit) -> Callable[[PebbleCall], None]:
-        def call(call: PebbleCall) -> None:
+    def _pebble(self, unit: Unit) -> Callable[[PebbleCall], str | None]:
+        def call(call: PebbleCall) -> str | None:
             if unit.pod is None:
-                return
+                return None
             container = unit.pod.containers[call.container]
-            container.call(call)
+            try:
+                container.call(call)
+            except (OSError, ValueError) as error:
+                return str(error)
             for program in container.missing:
                 text = f"{program} is not on this machine: what {call.container} runs is left out"
                 unit.app.model.log.append((time.time(), unit.name, "WARNING", text))
+            return None
 
         return call
 
-    def _fail(self, unit: Unit, name: str) -> None:
+    def _fail(self, step: Step) -> None:
+        unit = step.unit
+        if step.hook.kind == "relation_created":
+            del unit.seen.relations[step.hook.relation or 0]
         delay = min(_FIRST_RETRY * _RETRY_FACTOR**unit.retries, _LONGEST_RETRY)
-        unit.error = Status("error", f'hook failed: "{name}"')
+        unit.error = Status("error", f'hook failed: "{step.name}"')
         unit.retries += 1
         unit.retry_at = time.monotonic() + delay
         unit.agent = Status("idle")
 
     def _commit(self, unit: Unit, hook: Hook, result: HookResult) -> None:
-        unit.error, unit.retries = None, 0
+        if not hook.action:
+            unit.error, unit.retries = None, 0
         unit.agent = Status("idle")
         unit.workload = _newer(unit.workload, result.workload)
         unit.version, unit.memory = result.version, result.memory

@@ -46,12 +46,20 @@ class RelationContext:
 
 @dataclass
 class ContainerContext:
-    """A container as a hook finds and leaves it: its layers in YAML, and its files below `root`."""
+    """A container as a hook finds it.
+
+    Attributes:
+        root: folder with its files.
+        layers: its layers by label, in YAML.
+        active: the services that run.
+        failures: how often in a row each check has failed.
+    """
 
     name: str
     root: Path
     layers: dict[str, str]
     active: list[str]
+    failures: dict[str, int]
 
 
 @dataclass
@@ -100,7 +108,10 @@ class HookResult:
 
 @dataclass(frozen=True)
 class PebbleCall:
-    """A Pebble operation that a charm asks for in the middle of a hook; answered when done."""
+    """A Pebble operation that a charm asks for in the middle of a hook.
+
+    The answer is None when it is done, or an error's text.
+    """
 
     container: str
     operation: str

@@ -7,12 +7,13 @@ service expects it to run when its next line is executed.
 
 import contextlib
 import importlib
+import json
 import os
 import pickle
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -96,7 +97,8 @@ class Worker:
                 _keep_files(context, state, container.name, roots[container.name])
                 plan = cast("dict[str, Any]", container.get_plan().to_dict())
                 self._connection.send(PebbleCall(container.name, operation, services, plan))
-                self._connection.recv()  # it is done
+                if error := self._connection.recv():
+                    raise ops.pebble.ChangeError(error, _failed(operation, error))
 
             return method
 
@@ -200,15 +202,49 @@ def _network(hook: HookContext, endpoint: str) -> testing.Network:
 
 def _container(container: ContainerContext) -> testing.Container:
     layers = {label: ops.pebble.Layer(text) for label, text in container.layers.items()}
+    plan = testing.Container(container.name, layers=layers).plan
     return testing.Container(
         container.name,
         can_connect=True,
         layers=layers,
+        check_infos=[
+            _check_info(plan.checks[name], failures)
+            for name, failures in container.failures.items()
+            if name in plan.checks
+        ],
         service_statuses=dict.fromkeys(container.active, ops.pebble.ServiceStatus.ACTIVE),
         mounts={
             entry.name: testing.Mount(location=f"/{entry.name}", source=entry)
             for entry in container.root.iterdir()
         },
+    )
+
+
+def _check_info(check: ops.pebble.Check, failures: int) -> testing.CheckInfo:
+    threshold = check.threshold or 3
+    up, down = ops.pebble.CheckStatus.UP, ops.pebble.CheckStatus.DOWN
+    return testing.CheckInfo(
+        check.name,
+        level=check.level,
+        threshold=threshold,
+        failures=failures,
+        status=up if failures < threshold else down,
+    )
+
+
+def _failed(operation: str, error: str) -> ops.pebble.Change:
+    """Return the change with which Pebble reports that it could not do as it was asked."""
+    return ops.pebble.Change.from_dict(
+        {
+            "id": "0",
+            "kind": operation,
+            "summary": operation,
+            "status": "Error",
+            "ready": True,
+            "err": error,
+            "spawn-time": "2000-01-01T00:00:00Z",
+            "ready-time": "2000-01-01T00:00:00Z",
+        }
     )
 
 
@@ -267,23 +303,29 @@ def _keep_files(context: AnyContext, state: testing.State, container: str, root:
 
 def _result(context: AnyContext, out: testing.State, failure: str | None = None) -> HookResult:
     relations = {r.id: r for r in out.relations}
+    results = context.action_results or {}
     return HookResult(
         log=_log(context),
         workload=(out.unit_status.name, out.unit_status.message),
         own_status=(out.app_status.name, out.app_status.message),
         version=out.workload_version,
         ports=frozenset((port.protocol, port.port or 0) for port in out.opened_ports),
-        app_data={number: dict(r.local_app_data) for number, r in relations.items()},
-        unit_data={number: dict(r.local_unit_data) for number, r in relations.items()},
+        app_data={number: _plain(r.local_app_data) for number, r in relations.items()},
+        unit_data={number: _plain(r.local_unit_data) for number, r in relations.items()},
         layers={
             c.name: {label: layer.to_yaml() for label, layer in c.layers.items()}
             for c in out.containers
         },
         memory=pickle.dumps((out.stored_states, out.deferred)),
         action_failure=failure,
-        action_results=dict(context.action_results or {}),
+        action_results=_plain(results),
         action_log=list(context.action_logs),
     )
+
+
+def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data without the charm's own types, such as an enum of text."""
+    return json.loads(json.dumps(data, default=str))
 
 
 def _log(context: AnyContext) -> list[tuple[str, str]]:

@@ -179,6 +179,8 @@ def main() -> int:
     except _FAILURES as error:
         teller.failure(story.failures() or str(error).partition("\n")[0], story.surroundings())
         return 1
+    except KeyboardInterrupt:
+        return 130
     except FileNotFoundError:
         teller.failure("there is no juju on PATH; `make demo` brings its own", "")
         return 1

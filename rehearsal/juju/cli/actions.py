@@ -1,12 +1,13 @@
 """`juju run`: an action on a unit."""
 
-import contextlib
+import json
 import time
 from typing import Any, cast
 
 import yaml
 
 from rehearsal.juju.cli.call import Call, command, to_yaml
+from rehearsal.juju.durations import seconds
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
 from rehearsal.juju.state import Task, Unit
 
@@ -30,6 +31,7 @@ class _NotScheduledError(Exception):
 def run(call: Call) -> None:
     """Runs an action on a unit."""
     name, action, params = _arguments(call)
+    wait = _wait(call)
     with call.controller.lock:
         operation = call.model().take_task_id()
         try:
@@ -43,7 +45,7 @@ def run(call: Call) -> None:
         tag = "unit-" + unit.name.replace("/", "-")
         call.info(f"Running operation {operation} with 1 task\n  - task {task.id} on {tag}\n")
         call.info(f"Waiting for task {task.id}...")
-    if not task.done.wait(_wait(call)):
+    if not task.done.wait(wait):
         raise JujuError(f"timed out waiting for results from: unit {unit.name}")
     call.answer({unit.name: _document(unit, task)}, _plain(task))
     if task.return_code:
@@ -65,16 +67,28 @@ def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
         raise UsageError(f'invalid unit or action name "{name}"')
     params: dict[str, Any] = {}
     if file := call.options.get("--params"):
-        try:
-            params = yaml.safe_load(call.path(file).read_text()) or {}
-        except FileNotFoundError as error:
-            raise JujuError(f"open {file}: no such file or directory") from error
+        params = _read_params(call, file)
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f'argument "{pair}" must be of the form key.key.key...=value')
-        _put(params, key.split("."), yaml.safe_load(value))
+        try:
+            _put(params, key.split("."), yaml.safe_load(value))
+        except (yaml.YAMLError, TypeError) as error:
+            raise UsageError(f'argument "{pair}" cannot be read: {error}') from error
     return name, action, params
+
+
+def _read_params(call: Call, file: str) -> dict[str, Any]:
+    try:
+        params = yaml.safe_load(call.path(file).read_text())
+    except FileNotFoundError as error:
+        raise JujuError(f"open {file}: no such file or directory") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise JujuError(f"cannot read {file}: {error}") from error
+    if not isinstance(params or {}, dict):
+        raise JujuError(f"params must be a mapping, got {params}")
+    return params or {}
 
 
 def _put(params: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -131,7 +145,12 @@ def _faults(schema: Any, params: dict[str, Any]) -> list[str]:
         for name, value in params.items()
         if name in known and not _is_of(known[name].get("type"), value)
     ]
-    return [*missing, *extra, *wrong]
+    outside = [
+        f"(root).{name} : must match one of the enum values {json.dumps(known[name]['enum'])}"
+        for name, value in params.items()
+        if name in known and value not in known[name].get("enum", [value])
+    ]
+    return [*missing, *extra, *wrong, *outside]
 
 
 def _is_of(kind: str | None, value: Any) -> bool:
@@ -141,10 +160,11 @@ def _is_of(kind: str | None, value: Any) -> bool:
 
 
 def _wait(call: Call) -> float:
-    text = (call.options.get("--wait") or "").removesuffix("s")
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return _WAIT
+    text = call.options.get("--wait")
+    try:
+        return seconds(text) if text else _WAIT
+    except ValueError as error:
+        raise UsageError(f'invalid value "{text}" for option --wait: {error}') from error
 
 
 def _document(unit: Unit, task: Task) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def scale_application(call: Call) -> None:
     if len(call.args) < 2:
         raise UsageError("no scale specified")
     name, text = call.args
-    if not text.lstrip("-").isdigit():
+    if not (text.isascii() and text.lstrip("-").isdigit()):
         raise UsageError(f'invalid scale "{text}": strconv.Atoi: parsing "{text}": invalid syntax')
     if int(text) < 0:
         raise UsageError("scale must be a positive integer")
@@ -158,7 +158,7 @@ def add_unit(call: Call) -> None:
         raise UsageError("no application specified")
     with call.controller.lock:
         app = call.app(call.args[0], 'application "{}" does not exist')
-        call.controller.scale(app, app.scale + int(call.options.get("--num-units") or 1))
+        call.controller.scale(app, app.scale + call.options.number("--num-units", 1))
 
 
 @command("remove-unit", "--num-units=", "--no-prompt", "--force", "--destroy-storage")
@@ -171,7 +171,7 @@ def remove_unit(call: Call) -> None:
             "k8s models do not support removing named units.\n"
             "Instead specify an application with --num-units.\n"
         )
-    number = int(call.options.get("--num-units") or 0)
+    number = call.options.number("--num-units", 0)
     if number < 1:
         raise UsageError("specify the number of units (> 0) to remove using --num-units")
     with call.controller.lock:

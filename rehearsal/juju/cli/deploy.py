@@ -6,7 +6,7 @@ from typing import Any
 
 from rehearsal.juju import bundle, endpoints
 from rehearsal.juju.bundle import Bundle, BundleApplication, BundleOffer
-from rehearsal.juju.charm import Charm
+from rehearsal.juju.charm import Charm, ConfigValue
 from rehearsal.juju.cli.call import Call, command
 from rehearsal.juju.cli.values import option
 from rehearsal.juju.errors import JujuError, UsageError
@@ -53,7 +53,7 @@ def _refuse(call: Call, names: tuple[str, ...], kind: str) -> None:
 
 def _deploy_charm(call: Call, path: Path) -> None:
     model = call.model()
-    units = int(call.options.get("--num-units", "1") or "1")
+    units = call.options.number("--num-units", 1)
     if units < 1:
         raise UsageError("--num-units must be a positive integer")
     with call.controller.lock:
@@ -105,19 +105,32 @@ def _check_trust(call: Call, wanted: Bundle) -> None:
 
 def _changes(model: Model, wanted: Bundle) -> Iterator[str]:
     """Yield a line for each thing that deploying the bundle will do."""
-    new = {name: app for name, app in wanted.applications.items() if name not in model.apps}
-    for charm in sorted({app.charm for app in new.values()}):
+    new = [app for name, app in wanted.applications.items() if name not in model.apps]
+    for charm in sorted({app.charm for app in new}):
         yield f"- upload charm {charm} with architecture=amd64"
     for name, app in sorted(wanted.applications.items()):
-        if name in new:
-            yield f"- deploy application {name}{_with_units(app.scale)}"
-        elif model.apps[name].scale != app.scale:
-            yield f"- scale {name} to {app.scale} units"
+        yield from _application_changes(model.apps.get(name), app)
     for made in _offers(model, wanted):
         yield f"- create offer {made.name} using {made.app}:{','.join(made.endpoints)}"
     for first, second in wanted.relations:
         if not _is_related(model, first, second):
             yield f"- add relation {first} - {second}"
+
+
+def _application_changes(there: Application | None, wanted: BundleApplication) -> Iterator[str]:
+    if there is None:
+        yield f"- deploy application {wanted.name}{_with_units(wanted.scale)}"
+        return
+    if _new_settings(there, wanted):
+        yield f"- set application options for {wanted.name}"
+    if there.scale != wanted.scale:
+        yield f"- scale {wanted.name} to {wanted.scale} units"
+
+
+def _new_settings(app: Application, wanted: BundleApplication) -> dict[str, ConfigValue]:
+    """Return the options for which a bundle has another value than an application that is there."""
+    settings = {key: option(app.charm, key, value) for key, value in wanted.options.items()}
+    return {key: value for key, value in settings.items() if app.settings().get(key) != value}
 
 
 def _with_units(scale: int) -> str:
@@ -135,6 +148,7 @@ def _execute(call: Call, model: Model, wanted: Bundle) -> None:
     charms = {path: call.controller.add_charm(model, path) for path in paths}
     for name, app in sorted(wanted.applications.items()):
         if name in model.apps:
+            call.controller.configure(model.apps[name], _new_settings(model.apps[name], app))
             call.controller.scale(model.apps[name], app.scale)
         else:
             _add_from_bundle(call, model, charms[app.path], app)

@@ -1,5 +1,6 @@
 """Commands about models."""
 
+import re
 import time
 
 from rehearsal.juju import status
@@ -7,6 +8,8 @@ from rehearsal.juju.cli.call import USER, Call, command, to_yaml
 from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.state import Model
 
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""What Kubernetes allows as the name of a namespace."""
 _POLL = 0.02
 """Seconds between two looks at a model that is being destroyed."""
 
@@ -17,7 +20,7 @@ def add_model(call: Call) -> None:
     if not call.args:
         raise UsageError('juju: no model name was passed. See "juju add-model --help".')
     name = call.args[0]
-    if not name.replace("-", "").isalnum() or name != name.lower():
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f'"{name}" is not a valid name: '
             "model names may only contain lowercase letters, digits and hyphens"

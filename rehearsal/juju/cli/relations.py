@@ -45,13 +45,6 @@ def offer(call: Call) -> None:
             raise JujuError(
                 f'getting offered application {app_name}: application "{app_name}" not found'
             )
-        for name in names.split(","):
-            if name not in app.charm.endpoints:
-                raise JujuError(
-                    f'cannot add application offer "{app_name}": getting relation endpoint for '
-                    f'relation "{name}" and application "{app_name}": '
-                    f'application "{app_name}" has no "{name}" relation'
-                )
         made = Offer(call.args[1] if len(call.args) > 1 else app_name, app, tuple(names.split(",")))
         call.controller.offer(made)
     shown = ", ".join(made.endpoints)

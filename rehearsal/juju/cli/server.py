@@ -1,5 +1,6 @@
 """Takes command lines from the `juju` client over a Unix socket."""
 
+import contextlib
 import json
 import socketserver
 import threading
@@ -52,6 +53,7 @@ class _Handler(socketserver.StreamRequestHandler):
         if not line:
             return
         request: dict[str, Any] = json.loads(line)
+        status = 1
         try:
             status = run(
                 cast("Server", self.server).session,
@@ -60,9 +62,11 @@ class _Handler(socketserver.StreamRequestHandler):
                 request["environment"],
                 self._write,
             )
-            self._send({"status": status})
         except BrokenPipeError:
-            return  # the client was interrupted; nobody is there to tell
+            pass  # the client was interrupted; nobody is there to tell
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                self._send({"status": status})
 
     def _write(self, stream: Stream, text: str) -> None:
         self._send({"stream": stream, "text": text})

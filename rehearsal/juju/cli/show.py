@@ -101,7 +101,7 @@ def debug_log(call: Call) -> None:
     shown = _LEVELS[_LEVELS.index(level) :]
     with call.controller.lock:
         lines = [line for line in call.model().log if line[2] in shown]
-    limit = int(call.options.get("--limit") or call.options.get("--lines") or 0)
+    limit = call.options.number("--limit", call.options.number("--lines", 0))
     for moment, unit, level, message in lines[-limit:]:
         clock = time.strftime("%H:%M:%S", time.gmtime(moment))
         entity = "unit-" + unit.replace("/", "-")

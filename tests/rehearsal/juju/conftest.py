@@ -39,7 +39,13 @@ actions:
 """
 
 CHARM = """
+import enum
+import os
+
 import ops
+
+class Word(str, enum.Enum):
+    SECRET = "secret"
 
 class Small(ops.CharmBase):
     def __init__(self, framework):
@@ -52,13 +58,15 @@ class Small(ops.CharmBase):
         framework.observe(self.on.crash_action, self._on_crash)
 
     def _on_config_changed(self, _):
+        if self.config.get("mode") == "die":
+            os._exit(1)
         if self.config["fail"]:
             raise RuntimeError("told to fail")
         self.unit.status = ops.ActiveStatus(f"port {self.config['port']}")
 
     def _on_server_created(self, event):
         if self.unit.is_leader():
-            event.relation.data[self.app]["password"] = "secret"
+            event.relation.data[self.app]["password"] = Word.SECRET
 
     def _on_db_changed(self, event):
         self.unit.status = ops.ActiveStatus(event.relation.data[event.app].get("password", "none"))
@@ -122,6 +130,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "small" / "src").mkdir(parents=True)
     (folder / "small" / "charmcraft.yaml").write_text(CHARMCRAFT)
     (folder / "small" / "src" / "charm.py").write_text(CHARM)
+    (folder / "noname").mkdir()
+    (folder / "noname" / "charmcraft.yaml").write_text("summary: a charm without a name")
     return folder
 
 

@@ -4,8 +4,11 @@ import json
 import shutil
 from typing import Any
 
+import lightkube
 import pytest
+from lightkube.resources.core_v1 import Pod
 
+from rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.juju.conftest import Typist
 
 
@@ -204,6 +207,81 @@ def test_a_charm_that_cannot_be_read_is_named(juju: Typist):
     assert done.stderr.startswith(f"ERROR cannot read {broken / 'charmcraft.yaml'}: ")
 
 
+def test_units_removed_and_wanted_again_at_once_are_there_in_the_end(juju: Typist):
+    juju("deploy ./small web --num-units 2")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+    juju("scale-application web 0")
+    juju("scale-application web 2")
+
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+
+def test_a_relation_made_and_removed_at_once_is_gone_in_the_end(juju: Typist):
+    juju("deploy ./small web")
+    juju("deploy ./small db")
+    juju.until(STATUS, is_active("web/0", "db/0"))
+
+    for _ in range(4):
+        juju("integrate web:db db:server")
+        juju("remove-relation web:db db:server")
+        juju.until("status --relations", lambda output: "web:db" not in output)
+
+    juju("integrate web:db db:server")
+    juju.until(STATUS, lambda output: '"message":"secret"' in output)
+
+
+def test_a_pod_that_somebody_deleted_is_replaced(juju: Typist, rehearsal: Rehearsal):
+    juju("deploy ./small web")
+    before = json.loads(juju.until(STATUS, is_active("web/0")))
+    model = before["model"]["name"]
+    config = lightkube.KubeConfig.from_file(rehearsal.directory / "kubeconfig")
+
+    with lightkube.Client(config) as client:
+        client.delete(Pod, "web-0", namespace=model)
+
+    def is_replaced(output: str) -> bool:
+        after = json.loads(output)
+        units = [d["applications"]["web"]["units"]["web/0"] for d in (before, after)]
+        return units[0]["address"] != units[1]["address"] and is_active("web/0")(output)
+
+    juju.until(STATUS, is_replaced)
+
+
+def test_a_charm_whose_process_dies_runs_again_when_that_is_put_right(juju: Typist):
+    juju("deploy ./small web --config mode=die")
+    juju("deploy ./small bystander")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+
+    juju("config web --reset mode")
+    juju("resolved web/0")
+
+    juju.until(STATUS, is_active("web/0", "bystander/0"))
+
+
+def test_a_unit_in_error_still_runs_actions(juju: Typist):
+    juju("deploy ./small web --config fail=true")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+
+    done = juju("run web/0 greet name=you --wait=4s")
+
+    assert "hello you" in done.stdout
+    assert "hook failed" in juju("status").stdout
+
+
+def test_two_charms_in_folders_of_one_name_are_two(juju: Typist):
+    for name in ("one", "two"):
+        folder = juju.folder / name / "charm"
+        shutil.copytree(juju.folder / "small", folder)
+        text = (folder / "charmcraft.yaml").read_text()
+        (folder / "charmcraft.yaml").write_text(text.replace("name: small", f"name: {name}"))
+
+    assert juju("deploy ./one/charm").returncode == 0
+    assert juju("deploy ./two/charm").returncode == 0
+
+    juju.until(STATUS, is_active("one/0", "two/0"))
+
+
 def test_config_is_read_and_set(juju: Typist):
     juju("deploy ./small web")
 
@@ -294,6 +372,11 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
         ("remove-application web", 1, "ERROR removing application web failed"),
         ("config nope port=1", 1, 'ERROR application "nope" not found'),
         ("trust web", 1, "ERROR 'juju trust' currently grants full access"),
+        ("deploy ./small --num-units x", 2, 'ERROR invalid value "x" for option --num-units'),
+        ("deploy ./noname", 1, "ERROR attempting to deploy"),
+        ("add-model A_b", 2, 'ERROR "A_b" is not a valid name'),
+        ("run web/0 greet --wait=abc", 2, 'ERROR invalid value "abc" for option --wait'),
+        ("run web/0 greet name={", 2, 'ERROR argument "name={" cannot be read'),
         ("scale-application web x", 2, 'ERROR invalid scale "x"'),
         ("run web greet", 2, 'ERROR invalid unit or action name "web"'),
         ("run web/0 greet", 0, "Operation 1 failed to schedule any tasks:"),
@@ -349,6 +432,55 @@ relations: [[web:db, db:server]]
     assert first.stderr == "Deploy of bundle completed.\n"
     assert (second.stdout, second.stderr) == ("", "No changes to apply.\n")
     juju.until(STATUS, is_active("web/0", "db/0", "db/1"))
+
+
+def test_a_bundle_deployed_again_sets_what_has_changed(juju: Typist):
+    bundle = (
+        "bundle: kubernetes\napplications: {web: {charm: ./small, options: {port: PORT}, scale: 1}}"
+    )
+    path = juju.folder / "changed.yaml"
+    path.write_text(bundle.replace("PORT", "80"))
+    juju("deploy ./changed.yaml")
+    path.write_text(bundle.replace("PORT", "81"))
+
+    done = juju("deploy ./changed.yaml")
+
+    assert done.stdout.splitlines() == ["Executing changes:", "- set application options for web"]
+    assert juju("config web port").stdout == "81\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]",
+        "applications: [web]",
+        "applications: {web: small}",
+        "applications: {web: {charm: 5}}",
+        "applications: {web: {charm: ./small, scale: 1.5}}",
+        "applications: {web: {charm: ./small, options: [1]}}",
+        "applications: {web: {charm: ./small, offers: {o: }}}",
+        "applications: {web: {charm: ./small}}\nrelations: [web]",
+        "applications: {",
+    ],
+)
+def test_a_bundle_that_cannot_be_read_says_where(juju: Typist, text: str):
+    (juju.folder / "unreadable.yaml").write_text(text)
+
+    done = juju("deploy ./unreadable.yaml")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR cannot deploy bundle: cannot unmarshal bundle contents: ")
+
+
+def test_an_offer_of_an_endpoint_that_is_not_there_is_refused(juju: Typist):
+    (juju.folder / "offering.yaml").write_text(
+        "applications: {web: {charm: ./small, scale: 1, offers: {o: {endpoints: [nope]}}}}"
+    )
+
+    done = juju("deploy ./offering.yaml")
+
+    assert 'application "web" has no "nope" relation' in done.stderr
+    assert juju("status").returncode == 0
 
 
 def test_a_bundle_that_trusts_wants_it_said(juju: Typist):

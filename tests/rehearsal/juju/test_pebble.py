@@ -16,6 +16,14 @@ from rehearsal.processes import Processes
 ADDRESS = "127.0.0.1"
 
 
+def call(operation: str, *services: str, **plan: Any) -> PebbleCall:
+    return PebbleCall("web", operation, services, plan)
+
+
+def service(command: str, **more: Any) -> dict[str, Any]:
+    return {"command": command, "startup": "enabled", **more}
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "run"
@@ -36,14 +44,6 @@ def container(directory: Path, changed: threading.Event) -> Generator[Container]
     yield container
     container.stop()
     processes.close()
-
-
-def call(operation: str, *services: str, **plan: Any) -> PebbleCall:
-    return PebbleCall("web", operation, services, plan)
-
-
-def service(command: str, **more: Any) -> dict[str, Any]:
-    return {"command": command, "startup": "enabled", **more}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -67,12 +67,13 @@ def test_replan_restarts_what_has_changed_and_nothing_else(container: Container)
         same = service("sh -c 'echo same >> said; exec sleep 600'")
         return call("replan", services={"says": says, "same": same})
 
+    said = container.root / "said"
+
     container.call(plan("one"))
+    wait_for(lambda: said.exists() and len(said.read_text().splitlines()) == 2)
     container.call(plan("one"))
     container.call(plan("two"))
 
-    said = container.root / "said"
-    wait_for(lambda: said.read_text().splitlines() if said.exists() else None)
     wait_for(lambda: "two" in said.read_text())
     assert sorted(said.read_text().splitlines()) == ["one", "same", "two"]
 
@@ -113,6 +114,20 @@ def test_a_program_that_is_not_on_this_machine_is_named(container: Container):
     container.call(call("replan", services={"web": service("no-such-program --serve")}))
 
     assert (container.active, container.missing) == ([], {"no-such-program"})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        service("sleep 600", **{"working-dir": "/no/such/folder"}),
+        service("sh -c 'unbalanced"),
+    ],
+)
+def test_a_service_that_cannot_be_started_is_an_error(container: Container, config: dict[str, Any]):
+    with pytest.raises((OSError, ValueError)):
+        container.call(call("replan", services={"web": config}))
+
+    assert container.active == []
 
 
 def test_what_was_stopped_stays_so(container: Container):
