@@ -77,12 +77,14 @@ class ProviderCharm(ops.CharmBase):
         self.mesh = ServiceMeshProvider(self, labels=labels)
 
 
+OPTIONS = {"options": {"auto-join": {"type": "boolean", "default": True}}}
+
+
 def consumer(juju_version: str = "3.6.14") -> testing.Context[ConsumerCharm]:
-    options = {"auto-join": {"type": "boolean", "default": True}}
     return testing.Context(
         ConsumerCharm,
         meta=CONSUMER,
-        config={"options": options},
+        config=OPTIONS,
         app_name=APP,
         juju_version=juju_version,
     )

@@ -12,7 +12,10 @@ import pytest
 from ops import testing
 from small_charms import (
     ALIAS,
+    CONSUMER,
     LABELS,
+    OPTIONS,
+    ConsumerCharm,
     Event,
     ambient,
     consumer,
@@ -23,7 +26,7 @@ from small_charms import (
 )
 from small_cluster import LEDGER, SmallCluster
 
-from charms.istio_beacon_k8s.v0.service_mesh import MeshType
+from charms.istio_beacon_k8s.v0.service_mesh import AppPolicy, MeshType
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -238,7 +241,7 @@ class TestStatus:
     def test_before_the_mesh_published(self, cluster: SmallCluster):
         name, message = self.status(state(mesh()))
 
-        assert (name, message) == ("waiting", "waiting for mesh to publish its mesh's labels")
+        assert (name, message) == ("waiting", "waiting for mesh to publish its labels")
         assert cluster.calls() == []
 
     def test_not_trusted(self, cluster: SmallCluster):
@@ -323,3 +326,14 @@ def test_importing_it_does_not_import_lightkube():
 
     assert "pydantic" in loaded
     assert "lightkube" not in loaded
+
+
+def test_a_policy_for_an_endpoint_that_is_not_declared_names_it():
+    class Misspelt(ConsumerCharm):
+        policies = (AppPolicy(relation="dta", endpoints=[]),)
+
+    with (
+        testing.Context(Misspelt, meta=CONSUMER, config=OPTIONS) as context,
+        pytest.raises(testing.errors.UncaughtCharmError, match="'dta', and charmcraft"),
+    ):
+        context.run(ON.start(), testing.State())

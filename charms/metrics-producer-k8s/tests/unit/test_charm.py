@@ -230,4 +230,4 @@ def test_says_what_keeps_it_off_the_mesh(context: Context, container: testing.Co
 
     out = context.run(context.on.config_changed(), state(container, mesh))
 
-    assert out.unit_status == testing.WaitingStatus("waiting for mesh to publish its mesh's labels")
+    assert out.unit_status == testing.WaitingStatus("waiting for mesh to publish its labels")
