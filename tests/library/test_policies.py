@@ -169,7 +169,7 @@ def test_names_that_are_names(name: str):
 @pytest.mark.parametrize("field", ["app_name", "juju_model_name"])
 def test_names_that_are_none(field: str, name: str):
     identity = {"app_name": "scraper", "juju_model_name": "far", field: name}
-    with pytest.raises(pydantic.ValidationError, match="is not a name"):
+    with pytest.raises(pydantic.ValidationError, match="should match pattern"):
         CMRData.model_validate(identity)
 
 

@@ -204,7 +204,13 @@ class PolicyTargetType(str, enum.Enum):
     unit = "unit"
 
 
-class Endpoint(pydantic.BaseModel):
+class _Data(pydantic.BaseModel):
+    """Data whose validator is built when it is first used: a hook uses few, and pays for all."""
+
+    model_config = pydantic.ConfigDict(defer_build=True)
+
+
+class Endpoint(_Data):
     """Requests that are allowed; a field that is not given allows any.
 
     Args:
@@ -220,7 +226,7 @@ class Endpoint(pydantic.BaseModel):
     paths: list[str] | None = None
 
 
-class AppPolicy(pydantic.BaseModel):
+class AppPolicy(_Data):
     """Who is related over ``relation`` may call ``endpoints`` through the Service (L7).
 
     Args:
@@ -234,7 +240,7 @@ class AppPolicy(pydantic.BaseModel):
     service: str | None = None
 
 
-class UnitPolicy(pydantic.BaseModel):
+class UnitPolicy(_Data):
     """Who is related over ``relation`` may reach every unit directly (L4).
 
     Args:
@@ -254,7 +260,7 @@ class Policy(AppPolicy):
         super().__init__(**data)
 
 
-class MeshPolicy(pydantic.BaseModel):
+class MeshPolicy(_Data):
     """A policy as it goes over the wire: the source may call these endpoints of the target.
 
     A target of type ``app`` is a Service: named by ``target_service``, or else by
@@ -298,14 +304,14 @@ class MeshPolicy(pydantic.BaseModel):
         return None
 
 
-class CMRData(pydantic.BaseModel):
+class CMRData(_Data):
     """Who an application really is that is known by an alias here (cross-model relation)."""
 
     app_name: _Name
     juju_model_name: _Name
 
 
-class ServiceMeshProviderAppData(pydantic.BaseModel):
+class ServiceMeshProviderAppData(_Data):
     """What a provider publishes; ``mesh_type`` is None where it named none that is known here."""
 
     labels: dict[str, str]
@@ -851,7 +857,9 @@ class ServiceMeshProvider(ops.Object):
 
         Whether it was the sender's to ask is not looked at: see ``review``.
         """
-        return [asked for _, asked in self._asked() if isinstance(asked, MeshPolicy)]
+        return [
+            each for _, asked in self._asked() for each in asked if isinstance(each, MeshPolicy)
+        ]
 
     def review(self) -> Review:
         """Return the policies that stand, and what was refused, from whom and why.
@@ -866,7 +874,7 @@ class ServiceMeshProvider(ops.Object):
         For a sender in this model that is exact. Of a sender in another model only an alias is
         known here: its targets are believed as long as they are not in this model.
         """
-        reviewed = [self._reviewed(app, asked) for app, asked in self._asked()]
+        reviewed = [self._reviewed(app, each) for app, asked in self._asked() for each in asked]
         return Review(
             accepted=[entry for entry in reviewed if isinstance(entry, MeshPolicy)],
             refused=[entry for entry in reviewed if isinstance(entry, Refusal)],
@@ -875,15 +883,14 @@ class ServiceMeshProvider(ops.Object):
     def _relations(self) -> list[ops.Relation]:
         return self._charm.model.relations[self._relation_name]
 
-    def _asked(self) -> Iterable[tuple[str, MeshPolicy | Refusal]]:
-        """Return each entry with its sender, well-formed or refused."""
+    def _asked(self) -> Iterable[tuple[str, Sequence[MeshPolicy | Refusal]]]:
+        """Return each sender with what it asks for, well-formed or refused."""
         for relation in self._relations():
-            app = relation.app.name
             text = relation.data[relation.app].get("policies", "[]")
             try:
-                yield from ((app, policy) for policy in _policy_list().validate_json(text))
+                yield relation.app.name, _policy_list().validate_json(text)
             except pydantic.ValidationError:
-                yield from ((app, each) for each in self._asked_one_by_one(app, text))
+                yield relation.app.name, self._asked_one_by_one(relation.app.name, text)
 
     def _asked_one_by_one(self, app: str, text: str) -> list[MeshPolicy | Refusal]:
         """Return what stands of what could not be taken as a whole, which is quicker."""
@@ -1039,7 +1046,8 @@ def _missing_is_fine() -> Generator[None]:
     try:
         yield
     except kubernetes_errors() as error:
-        if _code(error) != 404:
+        # Not the 404 of something between here and Kubernetes, which says nothing of the object.
+        if getattr(getattr(error, "status", None), "reason", None) != "NotFound":
             raise
 
 
@@ -1217,7 +1225,7 @@ def _dig(found: Any, *path: str) -> dict[str, str]:
     return found
 
 
-class _LedgerData(pydantic.BaseModel):
+class _LedgerData(_Data):
     """The ConfigMap's data: each value is JSON.
 
     ``labels`` has the newest value of each label, as the published library writes it. While values
