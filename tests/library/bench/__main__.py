@@ -1,0 +1,88 @@
+"""Prints what the library costs, beside the published one: `tox -e bench`.
+
+Both run on the same machine, in turn. A ratio under 1 is for ours. What takes time is given as the
+median and half the range of the middle half, in milliseconds.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+
+from bench import hooks, work
+from bench.measure import OURS, PUBLISHED, Times
+
+RELATED = 10
+SIZES = (100, 1_000, 10_000)
+
+
+def main() -> None:
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as compiled:
+        os.environ["PYTHONPYCACHEPREFIX"] = compiled
+        show_times()
+        show_growth()
+        show_costs()
+
+
+def show_times() -> None:
+    line("time in ms", "ours", "published", "ratio", "aim")
+    ours, theirs, bare = work.imports(11)
+    compare("import of a minimal charm, fresh process", (ours, theirs), "0.7")
+    compare("  the floor: bare ops and pydantic", (bare, theirs))
+    compare("relation-created with 10 relations", hooks.created(10, 9))
+    compare("relation-created with 500 relations", hooks.created(500, 3))
+    compare("update-status with 10 relations", hooks.updated(10, 9))
+    compare("update-status with 500 relations", hooks.updated(500, 3))
+    compare("mesh_info: 1,000 relations of 10", work.mesh_infos(1_000, 10, 9), "0.5")
+    manager, their_manager, their_builder = work.renderings(10_000, 9)
+    compare("rendering 10,000: manager, manager", (manager, their_manager), "0.2")
+    compare("rendering 10,000: manager, builder alone", (manager, their_builder), "0.2")
+
+
+def show_growth() -> None:
+    """Show the time for each policy as they become more, which is the same if growth is linear."""
+    print()
+    line("µs for each of ... policies", *(f"{size:,}" for size in SIZES))
+    infos = [work.mesh_infos(size // 10, 10, 5)[0] for size in SIZES]
+    renderings = [work.renderings(size, 5)[0] for size in SIZES]
+    line("mesh_info", *per_item(infos))
+    line("rendering", *per_item(renderings))
+
+
+def per_item(all_times: Sequence[Times]) -> list[str]:
+    sized = zip(all_times, SIZES, strict=True)
+    return [f"{times.median / size * 1e6:.1f}" for times, size in sized]
+
+
+def show_costs() -> None:
+    """Show what is counted, as ours and the published one's."""
+    ours, theirs = hooks.costs(OURS, RELATED), hooks.costs(PUBLISHED, RELATED)
+    print()
+    line(f"calls, with {RELATED} relations", "hook tools", "log lines", "k8s reads", "writes")
+    for hook, cost in ours.items():
+        other = theirs[hook]
+        line(
+            hook,
+            pair(cost.tools - cost.logged, other.tools - other.logged),
+            pair(cost.logged, other.logged),
+            pair(cost.reads, other.reads),
+            pair(cost.writes, other.writes),
+        )
+
+
+def compare(what: str, both: Sequence[Times], aim: str = "") -> None:
+    ours, theirs = both
+    line(what, str(ours), str(theirs), f"{ours.median / theirs.median:.2f}", aim and f"≤ {aim}")
+
+
+def pair(ours: int, theirs: int) -> str:
+    return f"{ours} : {theirs}"
+
+
+def line(what: str, *cells: str) -> None:
+    print(f"{what:<42}", *(f"{cell:>13}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

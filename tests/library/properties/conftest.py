@@ -1,0 +1,27 @@
+"""How many examples are tried: few by default and always the same ones, many with `tox -e deep`."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
+
+# Each step is HTTP over TLS, and one cluster serves all examples of a test.
+EXPECTED = (
+    HealthCheck.data_too_large,
+    HealthCheck.function_scoped_fixture,
+    HealthCheck.too_slow,
+)
+COMMON = settings(deadline=None, stateful_step_count=30, suppress_health_check=EXPECTED)
+# What fails is told as it was found: to make a failure small takes minutes.
+QUICK = (Phase.explicit, Phase.generate)
+
+settings.register_profile("default", COMMON, max_examples=30, derandomize=True, phases=QUICK)
+settings.register_profile("deep", COMMON, max_examples=1_000, print_blob=True)
+settings.load_profile(PROFILE)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    examples = settings.get_profile(PROFILE).max_examples
+    terminalreporter.write_line(f"properties: up to {examples} examples each ({PROFILE})")
