@@ -16,6 +16,7 @@ from rehearsal.juju.cli.server import Server as JujuServer
 from rehearsal.juju.cluster import Cluster
 from rehearsal.juju.controller import Controller
 from rehearsal.juju.lifecycle import Substrate
+from rehearsal.juju.order import Order
 from rehearsal.juju.state import Unit
 from rehearsal.kubernetes.server import Server as KubernetesServer
 from rehearsal.kubernetes.store import Store
@@ -26,13 +27,16 @@ from rehearsal.processes import Processes
 class Rehearsal:
     """A Kubernetes API, a mesh and a Juju on this machine, for as long as the `with` block lasts.
 
+    Args:
+        seed: has hooks come in an order of its own where Juju leaves it open.
+
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
         environment: what a program needs to use the run: PATH with `juju` first, and KUBECONFIG.
         access_log: file in which the mesh writes a line for each request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self._processes = Processes(self.directory)
         self._network = Network()
@@ -50,7 +54,8 @@ class Rehearsal:
                 workload_address=workload_address,
                 processes=self._processes,
                 directory=self.directory,
-            )
+            ),
+            Order(seed),
         )
         self._juju = JujuServer(self.directory / "juju.socket", Session(self._controller))
 
@@ -65,9 +70,28 @@ class Rehearsal:
         }
 
     @property
+    def store(self) -> Store:
+        """The objects of the Kubernetes API."""
+        return self._store
+
+    @property
     def access_log(self) -> Path:
         """The file in which the mesh writes a line for each request."""
         return self._mesh.access_log
+
+    def settle(self) -> None:
+        """Return when the mesh enforces what the Kubernetes API says now.
+
+        Raises:
+            RuntimeError: the mesh has ended, or cannot enforce it.
+            TimeoutError: it takes too long.
+        """
+        self._mesh.settle()
+
+    def pod_environment(self, model: str, pod: str) -> dict[str, str]:
+        """Return the variables by which the processes of a pod reach others through the mesh."""
+        proxies = self._mesh.environment(model, pod)
+        return proxies | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
 
     def __enter__(self) -> "Rehearsal":
         self._install_juju()
@@ -101,8 +125,7 @@ class Rehearsal:
         return self._workload_environment(unit) | {"KUBECONFIG": str(self._kubeconfig(unit))}
 
     def _workload_environment(self, unit: Unit) -> dict[str, str]:
-        proxies = self._mesh.environment(unit.app.model.name, unit.pod_name)
-        return proxies | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
+        return self.pod_environment(unit.app.model.name, unit.pod_name)
 
     def _kubeconfig(self, unit: Unit) -> Path:
         """Return the file by which charm code reaches the API as its ServiceAccount."""

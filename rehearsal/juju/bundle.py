@@ -176,6 +176,8 @@ def _faults(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
         yield f'bundle has an invalid type "{kind}"'
     for name, spec in apps.items():
         yield from _application_faults(name, spec, folder)
+    for name in apps.keys() & _section(document, "saas").keys():
+        yield f'application "{name}" already exists with SAAS "{name}" name'
     known = {*apps, *_section(document, "saas")}
     seen: set[frozenset[str]] = set()
     relations: list[list[str]] = document.get("relations") or []

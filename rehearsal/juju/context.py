@@ -33,7 +33,7 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
         own_status=_pair(app.own_status or _UNKNOWN),
         relations=[
             _relation(unit, hook, relation)
-            for relation in app.model.relations_of(app)
+            for relation in app.relations
             if _is_known(unit, hook, relation)
         ],
         containers=_containers(unit),
@@ -62,6 +62,7 @@ def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
         interface=own.endpoint.interface,
         is_peer=own is other,
         remote_app=other.seen_as,
+        remote_model_uuid=other.app.model.uuid,
         local_app_data=dict(own.app_bag.content),
         local_unit_data=dict(bag.content) if bag else {},
         remote_app_data=dict(other.app_bag.content),

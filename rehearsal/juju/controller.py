@@ -1,7 +1,9 @@
 """Juju's controller: what commands do to models, applications and relations."""
 
+import math
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from rehearsal.juju.charm import Charm, ConfigValue, load, name_of
 from rehearsal.juju.endpoints import End, key
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
-from rehearsal.juju.state import Application, Model, Offer, Relation, Side, Task, Unit
+from rehearsal.juju.order import Order
+from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Side, Task, Unit
 from rehearsal.juju.uniter import Uniter
 
 _MOST_UNITS = 1000
@@ -20,17 +23,21 @@ _MOST_UNITS = 1000
 class Controller:
     """One controller with its models. Hold `lock` to read or change what it knows.
 
+    Args:
+        substrate: what it stands on.
+        order: chooses what comes next where Juju leaves it open.
+
     Attributes:
         models: by name.
         lock: guards everything.
     """
 
-    def __init__(self, substrate: Substrate) -> None:
+    def __init__(self, substrate: Substrate, order: Order) -> None:
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self._on = substrate
         self._lifecycle = Lifecycle(self.models, substrate)
-        self._uniter = Uniter(self.models, self.lock, self._lifecycle, substrate)
+        self._uniter = Uniter(self.models, self.lock, self._lifecycle, substrate, order)
 
     def start(self) -> None:
         """Begin to run hooks."""
@@ -59,13 +66,32 @@ class Controller:
         self._on.cluster.add_model(model)
         return model
 
+    def configure_model(
+        self, model: Model, changes: Mapping[str, ConfigValue], reset: Iterable[str] = ()
+    ) -> None:
+        """Set and reset options of a model; units that wait by the old ones begin anew."""
+        kept = {name: value for name, value in model.config.items() if name not in set(reset)}
+        before, model.config = model.config, kept | dict(changes)
+        try:
+            interval = model.update_status_interval()
+        except ValueError as error:
+            model.config = before
+            raise JujuError(
+                f"invalid update status hook interval in model configuration: {error}"
+            ) from error
+        for unit in model.units():
+            unit.update_at = min(unit.update_at, time.monotonic() + interval)
+            if unit.error:
+                unit.retry_at = time.monotonic() if model.retries_hooks() else math.inf
+        self.wake()
+
     def destroy_model(self, model: Model, *, force: bool = False) -> None:
         """Begin to remove a model: all its applications first."""
         model.offers.clear()
         model.dying = True
         for app in list(model.apps.values()):
             self.remove_application(app, force=force)
-        self._lifecycle.tidy(model)
+        self._lifecycle.tidy_model(model)
         self.wake()
 
     def add_charm(self, model: Model, path: Path) -> Charm:
@@ -83,7 +109,7 @@ class Controller:
         for endpoint in app.charm.endpoints.values():
             if endpoint.role == "peer":
                 side = Side(app, endpoint, app.model.take_relation_id(), app.name)
-                app.model.relations.append(Relation((side,)))
+                app.relations.append(Relation((side,)))
         self._on.cluster.apply(app)
         self.scale(app, app.scale)
 
@@ -95,7 +121,7 @@ class Controller:
         for unit in app.units.values():
             unit.dying = unit.dying or unit.number >= scale
         self._on.cluster.apply(app)
-        self._lifecycle.tidy(app.model)
+        self._lifecycle.tidy(app)
         self.wake()
 
     def remove_application(self, app: Application, *, force: bool = False) -> None:
@@ -104,12 +130,12 @@ class Controller:
         With `force`, they leave without running a hook.
         """
         app.dying = True
-        for relation in app.model.relations_of(app):
+        for relation in app.relations:
             relation.dying = True
         self.scale(app, 0)
         for unit in list(app.units.values()) if force else ():
             self._lifecycle.remove_unit(unit)
-        self._lifecycle.tidy(app.model)
+        self._lifecycle.tidy(app)
 
     def refresh(self, app: Application, charm: Charm) -> None:
         """Give an application another revision of its charm; its pods are replaced one by one."""
@@ -123,24 +149,28 @@ class Controller:
         unit.skip = not retry
         self.wake()
 
-    def integrate(self, ends: tuple[End, End]) -> Relation:
-        """Relate two applications of one model."""
-        model = ends[0][0].model
-        sides = tuple(
-            Side(app, endpoint, number, app.name)
-            for number in [model.take_relation_id()]
-            for app, endpoint in ends
+    def integrate(self, model: Model, ends: tuple[End, End]) -> Relation:
+        """Relate two applications of a model, or one of it and one that it consumes.
+
+        A relation has a number in each of the models in which it is.
+        """
+        _refuse(model, ends)
+        saas = next((end.saas for end in ends if end.saas), None)
+        numbers = {m: m.take_relation_id() for m in dict.fromkeys(end.app.model for end in ends)}
+        sides = (
+            Side(end.app, end.endpoint, numbers[end.app.model], _seen_as(end, saas)) for end in ends
         )
-        relation = Relation(sides)
-        self._refuse(model, relation, key(ends))
-        model.relations.append(relation)
+        relation = Relation(tuple(sides), saas)
+        for end in ends:
+            end.app.relations.append(relation)
         self.wake()
         return relation
 
     def remove_relation(self, relation: Relation) -> None:
         """Begin to remove a relation: its units hear of it, then it is gone."""
         relation.dying = True
-        self._lifecycle.tidy(relation.sides[0].app.model)
+        for side in relation.sides:
+            self._lifecycle.tidy(side.app)
         self.wake()
 
     def configure(self, app: Application, changes: Mapping[str, ConfigValue | None]) -> None:
@@ -162,7 +192,7 @@ class Controller:
         self.wake()
 
     def offer(self, offer: Offer) -> None:
-        """Offer endpoints of an application."""
+        """Offer endpoints of an application, or change an offer of that name."""
         for name in offer.endpoints:
             if name not in offer.app.charm.endpoints:
                 raise JujuError(
@@ -170,7 +200,47 @@ class Controller:
                     f'relation "{name}" and application "{offer.app.name}": '
                     f'application "{offer.app.name}" has no "{name}" relation'
                 )
-        offer.app.model.offers[offer.name] = offer
+        there = offer.app.model.offers.setdefault(offer.name, offer)
+        used = {r.side(there.app).endpoint.name for r in there.connections}
+        for name in sorted(used.difference(offer.endpoints)):
+            raise JujuError(
+                f'cannot update application offer "{offer.name}": updating offer {there.app.name}:'
+                f'{name} would remove endpoint "{name}" which has active consumers'
+            )
+        there.app, there.endpoints = offer.app, offer.endpoints
+
+    def remove_offer(self, offer: Offer, *, force: bool = False) -> None:
+        """Withdraw an offer; with `force` also one that is used, which ends its relations."""
+        number = len(offer.connections)
+        if number and not force:
+            used = f"offer has {number} relation{'s' if number > 1 else ''}"
+            raise JujuError(f'cannot delete application offer "{offer.name}": {used}')
+        for relation in offer.connections:
+            self.remove_relation(relation)
+        del offer.app.model.offers[offer.name]
+
+    def consume(self, model: Model, offer: Offer, name: str) -> Saas:
+        """Make an offer of another model known in a model; again, if it is."""
+        there = model.saas.get(name)
+        if there and there.offer is not offer and not there.offer.removed:
+            raise JujuError(
+                f'saas application called "{name}" from a different model already exists'
+            )
+        if name in model.apps:
+            raise JujuError(
+                f'cannot add saas application "{name}": '
+                "local application with same name already exists"
+            )
+        if there is None or there.offer is not offer:
+            model.saas[name] = Saas(name, model, offer)
+        return model.saas[name]
+
+    def remove_saas(self, saas: Saas) -> None:
+        """Begin to forget an offer that a model consumes; its relations end first."""
+        saas.dying = True
+        for relation in saas.relations:
+            self.remove_relation(relation)
+        self._lifecycle.tidy_model(saas.model)
 
     def run_action(self, unit: Unit, action: str, params: Mapping[str, Any]) -> Task:
         """Queue an action on a unit."""
@@ -179,23 +249,37 @@ class Controller:
         self.wake()
         return task
 
-    def _refuse(self, model: Model, relation: Relation, name: str) -> None:
-        for other in model.relations:
-            if other.key == relation.key:
-                state = "is dying, but not yet removed" if other.dying else "(already exists)"
-                raise JujuError(
-                    f'cannot add relation "{name}":\nrelation {name} {state}:\n\n\n'
-                    "Use 'juju status --relations' to view the current relations."
-                )
-        for side in relation.sides:
-            taken = sum(
-                s.app is side.app and s.endpoint == side.endpoint
-                for r in model.relations
-                for s in r.sides
+
+def _seen_as(end: End, saas: Saas | None) -> str:
+    """Return the name by which the other side of a relation knows an end's application."""
+    return end.name if saas is None or end.saas else saas.alias(end.app)
+
+
+def _refuse(model: Model, ends: tuple[End, End]) -> None:
+    """Raise JujuError unless the two may be related."""
+    name = key(ends)
+    if all(end.saas for end in ends):
+        first, second = (end.name for end in ends)
+        raise JujuError(
+            f'cannot add relation "{name}": '
+            f'cannot add relation between saas applications "{first}" and "{second}"'
+        )
+    for other in ends[0].app.relations:
+        if other.key(model) == name:
+            state = "is dying, but not yet removed" if other.dying else "(already exists)"
+            raise JujuError(
+                f'cannot add relation "{name}":\nrelation {name} {state}:\n\n\n'
+                "Use 'juju status --relations' to view the current relations."
             )
-            if side.endpoint.limit is not None and taken >= side.endpoint.limit:
-                raise JujuError(
-                    f'cannot add relation "{name}": establishing a new relation for {side.key} '
-                    f"would exceed its maximum relation limit of {side.endpoint.limit} "
-                    "(quota limit exceeded)"
-                )
+    for end in ends:
+        _refuse_full(name, end)
+
+
+def _refuse_full(name: str, end: End) -> None:
+    taken = sum(r.side(end.app).endpoint == end.endpoint for r in end.app.relations)
+    if end.endpoint.limit is not None and taken >= end.endpoint.limit:
+        raise JujuError(
+            f'cannot add relation "{name}": establishing a new relation for '
+            f"{end.name}:{end.endpoint.name} would exceed its maximum relation limit of "
+            f"{end.endpoint.limit} (quota limit exceeded)"
+        )

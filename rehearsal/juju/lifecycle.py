@@ -92,7 +92,7 @@ class Lifecycle:
         self._on.cluster.remove_pod(unit)
         app = unit.app
         app.units.pop(unit.number, None)
-        for relation in app.model.relations_of(app):
+        for relation in app.relations:
             relation.side(app).unit_bags.pop(unit, None)
         if app.leader is unit:
             app.leader = next(iter(app.units.values()), None)
@@ -108,17 +108,29 @@ class Lifecycle:
                 if unit.pod and unit.pod.ip in deleted:
                     unit.pod.revision = ""
 
-    def tidy(self, model: Model) -> None:
-        """Drop what is dying and of which nobody has yet to hear; add units that are missing."""
-        for app in model.apps.values():
-            for number in range(app.scale):
-                if number not in app.units:
-                    self.add_unit(app, number)
-        model.relations = [r for r in model.relations if not (r.dying and _is_told(r))]
-        for app in list(model.apps.values()):
-            if app.dying and not app.units and not model.relations_of(app):
-                self._on.cluster.remove(app)
-                del model.apps[app.name]
+    def tidy(self, app: Application) -> None:
+        """Add an application's missing units; drop what is dying and of which all have heard."""
+        for number in range(app.scale):
+            if number not in app.units:
+                self.add_unit(app, number)
+        ended = [r for r in app.relations if r.dying and _is_told(r)]
+        for side in (side for relation in ended for side in relation.sides):
+            side.app.relations = [r for r in side.app.relations if r not in ended]
+        for each in {app, *(side.app for relation in ended for side in relation.sides)}:
+            self._drop(each)
+
+    def _drop(self, app: Application) -> None:
+        model = app.model
+        if app.dying and not app.units and not app.relations and app.name in model.apps:
+            self._on.cluster.remove(app)
+            del model.apps[app.name]
+        self.tidy_model(model)
+
+    def tidy_model(self, model: Model) -> None:
+        """Drop what a model consumed and no longer does, and the model when it is to go."""
+        for saas in list(model.saas.values()):
+            if (saas.dying or model.dying) and not saas.relations:
+                del model.saas[saas.name]
         if model.dying and not model.apps:
             self._on.cluster.remove_model(model)
             self._models.pop(model.name, None)

@@ -3,7 +3,7 @@
 As in Juju's uniter, nothing queues hooks: what a unit has been told (`Seen`) is compared with what
 is so now, and the first difference is the next hook. So nothing is told twice, nothing is missed,
 and what has passed in the meantime is not told at all. The order is that of the life of a charm in
-Juju's documentation.
+Juju's documentation; where that leaves it open, any of the hooks may be next.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,96 +40,104 @@ _FACTS: Mapping[str, Callable[[Sight], Mapping[str, bool | int]]] = {
 """What a unit knows after a hook that is about itself."""
 
 
-def next_hook(unit: Unit, revision: str) -> Hook | None:
-    """Return the next hook of a unit, or None if it has been told everything.
+def hooks(unit: Unit, revision: str) -> Iterator[Hook]:
+    """Yield the hooks of which any may be a unit's next; none, if it has been told everything.
 
     Args:
         unit: the unit.
         revision: what its pod's revision should be; a pod of another one is to be stopped.
     """
     if unit.pod is None:
-        return None
-    return next(_hooks(unit, revision), None)
-
-
-def next_task(unit: Unit) -> Hook | None:
-    """Return the next action of a unit, which runs also while a hook has failed."""
-    return next(_tasks(unit), None)
-
-
-def _hooks(unit: Unit, revision: str) -> Iterator[Hook]:
-    relations = [r for r in unit.app.model.relations_of(unit.app) if not _is_told_over(unit, r)]
+        return
     if unit.seen.stopped:
         if unit.dying and not unit.seen.removed:
             yield Hook("remove")
-        return
-    if not unit.seen.installed:
+    elif not unit.seen.installed:
         yield Hook("install")
+    else:
+        yield from _of_life(unit, replaced=unit.pod.revision != revision)
+
+
+def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
+    """Yield what comes between install and stop."""
+    relations = [r for r in unit.app.relations if not _is_told_over(unit, r)]
+    setup, ready = list(_setup(unit, relations)), list(_ready(unit))
+    yield from setup
+    yield from ready
+    if setup:
         return
-    yield from _setup(unit, relations)
-    yield from _leaving(unit, relations)
-    if unit.dying or (unit.pod and unit.pod.revision != revision):
+    leaving = [hook for relation in relations for hook in _leaving(unit, relation)]
+    yield from leaving
+    if not unit.dying and not replaced:
+        yield from tasks(unit)
+        for relation in relations:
+            yield from _coming(unit, relation)
+    elif not ready and not leaving:
         yield Hook("stop")
-        return
-    yield from _tasks(unit)
-    yield from _coming(unit, relations)
+
+
+def tasks(unit: Unit) -> Iterator[Hook]:
+    """Yield the next action of a unit, which runs also while a hook has failed."""
+    if unit.tasks:
+        task = unit.tasks[0]
+        yield Hook("action", action=(task.action, task.params, str(task.id)))
 
 
 def _setup(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
+    """Yield what comes next in the order that Juju keeps."""
     seen, app = unit.seen, unit.app
-    for relation in relations:
-        if _number(unit, relation) not in seen.relations:
-            yield Hook("relation_created", relation=_number(unit, relation))
+    numbers = [_number(unit, relation) for relation in relations]
+    created = [Hook("relation_created", relation=n) for n in numbers if n not in seen.relations]
     due = {
         "leader_elected": unit.is_leader and not seen.leader,
         "upgrade_charm": seen.charm != app.charm.revision,
         "config_changed": seen.config != app.config_version,
         "start": not seen.started,
     }
-    yield from (Hook(kind) for kind, is_due in due.items() if is_due)
+    yield from created or [Hook(kind) for kind, is_due in due.items() if is_due][:1]
+
+
+def _ready(unit: Unit) -> Iterator[Hook]:
+    """Yield what comes at any time once the charm is installed."""
     for name in unit.pod.containers if unit.pod else ():
-        if name not in seen.ready:
+        if name not in unit.seen.ready:
             yield Hook("pebble_ready", container=name)
 
 
-def _tasks(unit: Unit) -> Iterator[Hook]:
-    for task in unit.tasks:
-        yield Hook("action", action=(task.action, task.params, str(task.id)))
+def _leaving(unit: Unit, relation: Relation) -> list[Hook]:
+    number = _number(unit, relation)
+    told = unit.seen.relations[number]
+    there = remote_units(unit, relation)
+    ends = _is_leaving(unit, relation)
+    departed = [
+        Hook(
+            "relation_departed",
+            relation=number,
+            remote_unit=unit_number(name),
+            departing_unit=unit_number(name) if name not in there else None,
+        )
+        for name in told.joined
+        if ends or name not in there
+    ]
+    return departed or [Hook("relation_broken", relation=number)] * ends
 
 
-def _leaving(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
-    for relation in relations:
-        number = _number(unit, relation)
-        told = unit.seen.relations.get(number)
-        if told is None:
-            continue
-        there = remote_units(unit, relation)
-        for name in told.joined:
-            if name not in there or _is_leaving(unit, relation):
-                yield Hook(
-                    "relation_departed",
-                    relation=number,
-                    remote_unit=unit_number(name),
-                    departing_unit=unit_number(name) if name not in there else None,
-                )
-        if _is_leaving(unit, relation):
-            yield Hook("relation_broken", relation=number)
-
-
-def _coming(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
-    for relation in relations:
-        number, told = _number(unit, relation), unit.seen.relations[_number(unit, relation)]
-        other = relation.other(unit.app)
-        there = remote_units(unit, relation)
-        for name, remote in there.items():
-            if name not in told.joined:
-                yield Hook("relation_joined", relation=number, remote_unit=remote.number)
-        # Once a remote unit has joined, since ops.testing cannot tell of the application alone.
-        if there and _is_news(told, other.seen_as, other.app_bag):
-            yield Hook("relation_changed", relation=number)
-        for name, remote in there.items():
-            if _is_news(told, name, other.unit_bags[remote]):
-                yield Hook("relation_changed", relation=number, remote_unit=remote.number)
+def _coming(unit: Unit, relation: Relation) -> Iterator[Hook]:
+    number, other = _number(unit, relation), relation.other(unit.app)
+    told, there = unit.seen.relations[number], remote_units(unit, relation)
+    joined = {name: remote for name, remote in there.items() if name in told.joined}
+    unheard = [remote for name, remote in joined.items() if name not in told.versions]
+    if unheard:  # what joined is what changed next
+        yield Hook("relation_changed", relation=number, remote_unit=unheard[0].number)
+        return
+    for remote in (remote for name, remote in there.items() if name not in joined):
+        yield Hook("relation_joined", relation=number, remote_unit=remote.number)
+    # Once a remote unit has joined, since ops.testing cannot tell of the application alone.
+    if joined and _is_news(told, other.seen_as, other.app_bag):
+        yield Hook("relation_changed", relation=number)
+    for name, remote in joined.items():
+        if _is_news(told, name, other.unit_bags[remote]):
+            yield Hook("relation_changed", relation=number, remote_unit=remote.number)
 
 
 def _is_news(told: SeenRelation, name: str, content: Bag) -> bool:
@@ -173,7 +181,9 @@ def _record_relation(
     elif hook.kind == "relation_joined" and remote:
         told.joined.append(remote)
     elif hook.kind == "relation_departed":
-        told.joined = [n for n in told.joined if unit_number(n) != hook.remote_unit]
+        [gone] = (n for n in told.joined if unit_number(n) == hook.remote_unit)
+        told.joined.remove(gone)
+        told.versions.pop(gone, None)
     elif hook.kind == "relation_changed":
         name = remote or next(n for n in versions if "/" not in n)
         told.versions[name] = versions[name]

@@ -14,8 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.juju.charm import Charm, ConfigValue, Endpoint
+from rehearsal.juju.durations import seconds
 from rehearsal.juju.pebble import Container
+from rehearsal.juju.wire import Hook
 
+USER = "admin"
+"""The one user of the controller."""
+MODEL_DEFAULTS: Mapping[str, ConfigValue] = {
+    "automatically-retry-hooks": True,
+    "mode": "requires-prompts",
+    "update-status-hook-interval": "5m",
+}
 LogLine = tuple[float, str, str, str]
 """Time, unit, level and message."""
 
@@ -122,6 +131,7 @@ class Unit:
     ports: frozenset[tuple[str, int]] = frozenset()
     memory: bytes = b""
     error: Status | None = None
+    failed: Hook | None = None
     retry_at: float = 0.0
     retries: int = 0
     skip: bool = False
@@ -166,6 +176,7 @@ class Application:
     address: str = ""
     config_version: int = 0
     units: dict[int, Unit] = field(default_factory=dict[int, Unit])
+    relations: list["Relation"] = field(default_factory=list["Relation"])
     leader: Unit | None = None
     own_status: Status | None = None
     created: float = field(default_factory=time.time)
@@ -191,17 +202,22 @@ class Side:
     app_bag: Bag = field(default_factory=Bag)
     unit_bags: dict[Unit, Bag] = field(default_factory=dict[Unit, Bag])
 
-    @property
-    def key(self) -> str:
-        """Application and endpoint, such as `web:db`."""
-        return f"{self.app.name}:{self.endpoint.name}"
+    def key(self, model: "Model") -> str:
+        """Return application and endpoint as a model knows them, such as `web:db`."""
+        name = self.app.name if self.app.model is model else self.seen_as
+        return f"{name}:{self.endpoint.name}"
 
 
 @dataclass(eq=False)
 class Relation:
-    """A relation: two sides, or one of a peer relation."""
+    """A relation: two sides, or one of a peer relation.
+
+    Attributes:
+        saas: by which it leads to an application of another model.
+    """
 
     sides: tuple[Side, ...]
+    saas: "Saas | None" = None
     dying: bool = False
 
     def side(self, app: Application) -> Side:
@@ -212,22 +228,61 @@ class Relation:
         """Return the side of the other application; of a peer relation, the same."""
         return next((side for side in self.sides if side.app is not app), self.sides[0])
 
-    @property
-    def key(self) -> str:
-        """The relation's key, requirer first, such as `web:db db:server`."""
+    def key(self, model: "Model") -> str:
+        """Return the relation's key in a model, requirer first, such as `web:db db:server`."""
         ordered = sorted(
             self.sides, key=lambda side: ("peer", "requirer", "provider").index(side.endpoint.role)
         )
-        return " ".join(side.key for side in ordered)
+        return " ".join(side.key(model) for side in ordered)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Offer:
     """Endpoints of an application that other models may relate to."""
 
     name: str
     app: Application
     endpoints: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """What other models call it by, such as `admin/demo.web`."""
+        return f"{USER}/{self.app.model.name}.{self.name}"
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is no longer there."""
+        return self.app.model.offers.get(self.name) is not self
+
+    @property
+    def connections(self) -> list[Relation]:
+        """The relations over it."""
+        return [r for r in self.app.relations if r.saas and r.saas.offer is self]
+
+
+@dataclass(eq=False)
+class Saas:
+    """An offer of another model as a model that consumes it knows it.
+
+    Attributes:
+        aliases: by application of the consuming model, the name by which the offering model knows
+            it: the same for all its relations over one offer, and another over another.
+    """
+
+    name: str
+    model: "Model"
+    offer: Offer
+    dying: bool = False
+    aliases: dict[Application, str] = field(default_factory=dict[Application, str])
+
+    @property
+    def relations(self) -> list[Relation]:
+        """The relations over it."""
+        return [r for r in self.offer.app.relations if r.saas is self]
+
+    def alias(self, app: Application) -> str:
+        """Return what the offering model calls an application of this one."""
+        return self.aliases.setdefault(app, f"remote-{uuid.uuid4().hex}")
 
 
 @dataclass(eq=False)
@@ -237,9 +292,10 @@ class Model:
     name: str
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     apps: dict[str, Application] = field(default_factory=dict[str, Application])
-    relations: list[Relation] = field(default_factory=list[Relation])
+    saas: dict[str, Saas] = field(default_factory=dict[str, Saas])
     offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
-    config: dict[str, str] = field(default_factory=dict[str, str])
+    config: dict[str, ConfigValue] = field(default_factory=dict[str, ConfigValue])
+    constraints: dict[str, str] = field(default_factory=dict[str, str])
     revisions: collections.Counter[str] = field(default_factory=collections.Counter[str])
     created: float = field(default_factory=time.time)
     next_relation: int = 0
@@ -249,14 +305,27 @@ class Model:
         default_factory=list[tuple[float, str, str, str]]
     )
 
+    def settings(self) -> dict[str, ConfigValue]:
+        """Return the model's configuration."""
+        return {**MODEL_DEFAULTS, **self.config}
+
+    def retries_hooks(self) -> bool:
+        """Tell whether a hook that failed is run again by itself."""
+        return bool(self.settings()["automatically-retry-hooks"])
+
+    def update_status_interval(self) -> float:
+        """Return the seconds between two update-status hooks of a unit."""
+        return seconds(str(self.settings()["update-status-hook-interval"]))
+
     def units(self) -> Iterator[Unit]:
         """Yield all units, by application and number."""
         for app in self.apps.values():
             yield from app.units.values()
 
-    def relations_of(self, app: Application) -> list[Relation]:
-        """Return the relations in which an application takes part."""
-        return [r for r in self.relations if any(side.app is app for side in r.sides)]
+    @property
+    def relations(self) -> list[Relation]:
+        """The relations in which its applications take part."""
+        return list(dict.fromkeys(r for app in self.apps.values() for r in app.relations))
 
     def take_relation_id(self) -> int:
         """Return the number of a new relation."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from rehearsal.juju.state import Application, Model, Offer, Relation, Status, Unit
+from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Status, Unit
 
 CONTROLLER, CLOUD, REGION, VERSION = "rehearsal", "k8s", "localhost", "3.6.28"
 _SEVERITY = ("unknown", "terminated", "active", "waiting", "maintenance", "blocked", "error")
@@ -35,7 +35,7 @@ def application_status(app: Application) -> Status:
 
 def tabular(model: Model, *, relations: bool = False) -> str:
     """Return the tables of a model, each with a line of headers."""
-    sections = [_model(model), _apps(model), _units(model), _offers(model)]
+    sections = [_model(model), _consumed(model), _apps(model), _units(model), _offers(model)]
     if relations:
         sections.append(_relations(model))
     return "\n".join(table(rows, right) for rows, right in sections if len(rows) > 1)
@@ -79,6 +79,10 @@ def document(model: Model) -> dict[str, Any]:
             },
             "machines": {},
             "applications": {name: _app(app) for name, app in sorted(model.apps.items())},
+            "application-endpoints": {
+                name: _saas(saas) for name, saas in sorted(model.saas.items())
+            }
+            or None,
             "offers": {name: _offer(offer) for name, offer in sorted(model.offers.items())} or None,
             "storage": {},
             "controller": {"timestamp": time.strftime("%H:%M:%SZ", time.gmtime())},
@@ -119,11 +123,26 @@ def _units(model: Model) -> tuple[list[Row], tuple[int, ...]]:
     return rows, ()
 
 
+def _consumed(model: Model) -> tuple[list[Row], tuple[int, ...]]:
+    rows: list[Row] = [("SAAS", "Status", "Store", "URL")]
+    for name, saas in sorted(model.saas.items()):
+        rows.append((name, _saas_status(saas).current, CONTROLLER, saas.offer.url))
+    return rows, ()
+
+
+def _saas_status(saas: Saas) -> Status:
+    """Return what the consuming model hears of the offering application."""
+    if saas.offer.removed:
+        return Status("terminated", "offer has been removed")
+    return application_status(saas.offer.app)
+
+
 def _offers(model: Model) -> tuple[list[Row], tuple[int, ...]]:
     rows: list[Row] = [_OFFER_HEADERS]
     for name, offer in sorted(model.offers.items()):
         charm = offer.app.charm
-        cells = (name, offer.app.name, charm.name, str(charm.revision), "0/0")
+        connected = f"{_active(offer)}/{len(offer.connections)}"
+        cells = (name, offer.app.name, charm.name, str(charm.revision), connected)
         for endpoint in (charm.endpoints[e] for e in offer.endpoints):
             rows.append((*cells, endpoint.name, endpoint.interface, endpoint.role))
             cells = ("",) * len(cells)
@@ -132,15 +151,25 @@ def _offers(model: Model) -> tuple[list[Row], tuple[int, ...]]:
 
 def _relations(model: Model) -> tuple[list[Row], tuple[int, ...]]:
     rows: list[Row] = [("Integration provider", "Requirer", "Interface", "Type", "Message")]
-    rows += sorted(_relation(relation) for relation in model.relations)
+    rows += sorted(_relation(relation, model) for relation in model.relations)
     return rows, ()
 
 
-def _relation(relation: Relation) -> Row:
+def _relation(relation: Relation, model: Model) -> Row:
     provider = next((s for s in relation.sides if s.endpoint.role != "requirer"), relation.sides[0])
     requirer = relation.other(provider.app)
     kind = "peer" if provider is requirer else "regular"
-    return provider.key, requirer.key, provider.endpoint.interface, kind, ""
+    message = "" if _is_joined(relation) else "joining"
+    return provider.key(model), requirer.key(model), provider.endpoint.interface, kind, message
+
+
+def _is_joined(relation: Relation) -> bool:
+    """Tell whether a unit has entered a relation, on the side that is of the model or on both."""
+    return all(side.unit_bags for side in relation.sides)
+
+
+def _active(offer: Offer) -> int:
+    return sum(_is_joined(relation) for relation in offer.connections)
 
 
 def _app(app: Application) -> dict[str, Any]:
@@ -163,7 +192,7 @@ def _app(app: Application) -> dict[str, Any]:
 
 def _related(app: Application) -> dict[str, list[dict[str, str]]]:
     related: dict[str, list[dict[str, str]]] = {}
-    for relation in app.model.relations_of(app):
+    for relation in app.relations:
         own, other = relation.side(app), relation.other(app)
         entry = {
             "related-application": other.seen_as,
@@ -189,10 +218,29 @@ def _offer(offer: Offer) -> dict[str, Any]:
     return {
         "application": offer.app.name,
         "charm": offer.app.charm.url,
-        "endpoints": {
-            name: {"interface": endpoint.interface, "role": endpoint.role}
-            for name, endpoint in ((n, offer.app.charm.endpoints[n]) for n in offer.endpoints)
-        },
+        "total-connected-count": len(offer.connections) or None,
+        "active-connected-count": _active(offer) or None,
+        "endpoints": offered(offer),
+    }
+
+
+def offered(offer: Offer) -> dict[str, dict[str, str]]:
+    """Return the endpoints of an offer, by name."""
+    endpoints = (offer.app.charm.endpoints[name] for name in offer.endpoints)
+    return {e.name: {"interface": e.interface, "role": e.role} for e in endpoints}
+
+
+def _saas(saas: Saas) -> dict[str, Any]:
+    related: dict[str, list[str]] = {}
+    for relation in saas.relations:
+        name = relation.side(saas.offer.app).endpoint.name
+        related.setdefault(name, []).append(relation.other(saas.offer.app).app.name)
+    return {
+        "url": f"{CONTROLLER}:{saas.offer.url}",
+        "endpoints": offered(saas.offer),
+        "life": "dying" if saas.dying else None,
+        "application-status": _status(_saas_status(saas)),
+        "relations": related or None,
     }
 
 

@@ -1,5 +1,6 @@
 """Runs hooks, one after the other, and keeps what came of each."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,13 +13,14 @@ from rehearsal.juju.charm import Charm
 from rehearsal.juju.context import hook_context
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
+from rehearsal.juju.order import Order
 from rehearsal.juju.state import Bag, Model, Relation, SeenRelation, Status, Unit
 from rehearsal.juju.wire import Hook, HookContext, HookResult, PebbleCall
 
+_LONGEST_WAIT = 300.0
+"""Seconds until it looks for hooks to run though nothing has called for one."""
 _FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
 """Seconds after which Juju runs a failed hook again."""
-_UPDATE_STATUS = 300.0
-"""Seconds between two update-status hooks."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Uniter:
         lock: guards them.
         lifecycle: replaces and removes units.
         substrate: what it stands on.
+        order: chooses what comes next where Juju leaves it open.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Uniter:
         lock: threading.RLock,
         lifecycle: Lifecycle,
         substrate: Substrate,
+        order: Order,
     ) -> None:
         self._models = models
         self._lock = lock
         self._lifecycle = lifecycle
         self._on = substrate
+        self._order = order
         self._agents: dict[Path, Agent] = {}
         self._news = threading.Event()
         self._stopping = False
@@ -100,11 +105,11 @@ class Uniter:
             agent.stop()
 
     def _next(self) -> Step | None:
-        """Return a hook to run, of the unit that has waited longest."""
+        """Return a hook to run."""
         with self._lock:
             self._lifecycle.replace_deleted_pods()
             units = [unit for model in self._models.values() for unit in model.units()]
-            for unit in sorted(units, key=lambda unit: unit.turn):
+            for unit in self._order.units(units):
                 hook = self._hook_for(unit)
                 if hook:
                     return self._step(unit, hook)
@@ -113,7 +118,7 @@ class Uniter:
     def _step(self, unit: Unit, hook: Hook) -> Step:
         self._turns += 1
         unit.turn = self._turns
-        relations = unit.app.model.relations_of(unit.app)
+        relations = unit.app.relations
         relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
         name = _hook_name(unit, hook, relation)
         unit.agent = Status("executing", f"running {name} hook")
@@ -125,8 +130,11 @@ class Uniter:
 
     def _hook_for(self, unit: Unit) -> Hook | None:
         if unit.error and unit.retry_at > time.monotonic():
-            return resolver.next_task(unit)
-        hook = resolver.next_hook(unit, self._target(unit))
+            return next(resolver.tasks(unit), None)
+        candidates = list(resolver.hooks(unit, self._target(unit)))
+        if unit.error and unit.failed in candidates:
+            return unit.failed
+        hook = self._order.hook(candidates)
         if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
             return Hook("update_status")
         return hook
@@ -144,7 +152,7 @@ class Uniter:
             units = [unit for model in self._models.values() for unit in model.units()]
             due = [unit.retry_at if unit.error else unit.update_at for unit in units]
         now = time.monotonic()
-        return max(0.0, min([*due, now + _UPDATE_STATUS]) - now)
+        return max(0.0, min([*due, now + _LONGEST_WAIT]) - now)
 
     def _run(self, step: Step) -> None:
         unit, hook = step.unit, step.hook
@@ -200,7 +208,8 @@ class Uniter:
         delay = min(_FIRST_RETRY * _RETRY_FACTOR**unit.retries, _LONGEST_RETRY)
         unit.error = Status("error", f'hook failed: "{step.name}"')
         unit.retries += 1
-        unit.retry_at = time.monotonic() + delay
+        unit.failed = step.hook
+        unit.retry_at = time.monotonic() + delay if unit.app.model.retries_hooks() else math.inf
         unit.agent = Status("idle")
 
     def _commit(self, unit: Unit, hook: Hook, result: HookResult) -> None:
@@ -209,7 +218,7 @@ class Uniter:
         unit.agent = Status("idle")
         unit.workload = _newer(unit.workload, result.workload)
         unit.version, unit.memory = result.version, result.memory
-        unit.update_at = time.monotonic() + _UPDATE_STATUS
+        unit.update_at = time.monotonic() + unit.app.model.update_status_interval()
         if unit.is_leader and result.own_status[0] != "unknown":
             unit.app.own_status = _newer(unit.app.own_status, result.own_status)
         for name, layers in result.layers.items():
@@ -223,7 +232,7 @@ class Uniter:
             self._on.cluster.apply(unit.app)
 
     def _commit_bags(self, unit: Unit, hook: Hook, result: HookResult) -> None:
-        for relation in unit.app.model.relations_of(unit.app):
+        for relation in unit.app.relations:
             side = relation.side(unit.app)
             broken = hook.kind == "relation_broken" and hook.relation == side.id
             if broken or side.id not in result.unit_data:
@@ -250,7 +259,7 @@ class Uniter:
             self._lifecycle.remove_unit(unit)
         elif unit.seen.stopped and not unit.dying:
             self._lifecycle.restart_pod(unit)
-        self._lifecycle.tidy(unit.app.model)
+        self._lifecycle.tidy(unit.app)
 
 
 def _newer(old: Status | None, new: tuple[str, str]) -> Status:

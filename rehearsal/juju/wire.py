@@ -38,6 +38,7 @@ class RelationContext:
     interface: str
     is_peer: bool
     remote_app: str
+    remote_model_uuid: str
     local_app_data: dict[str, str]
     local_unit_data: dict[str, str]
     remote_app_data: dict[str, str]

@@ -184,6 +184,7 @@ def _relation(hook: HookContext, relation: RelationContext) -> AnyRelation:
     return testing.Relation(
         **common,
         remote_app_name=relation.remote_app,
+        remote_model_uuid=relation.remote_model_uuid,
         remote_app_data=relation.remote_app_data,
         remote_units_data=relation.remote_units_data,
     )

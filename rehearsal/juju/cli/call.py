@@ -13,12 +13,10 @@ from rehearsal.juju import status
 from rehearsal.juju.controller import Controller
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
 from rehearsal.juju.options import Options, parse
-from rehearsal.juju.state import Application, Model
+from rehearsal.juju.state import USER, Application, Model
 
 Stream = Literal["stdout", "stderr"]
 Write = Callable[[Stream, str], None]
-USER = "admin"
-"""The one user of the controller."""
 
 
 @dataclass
@@ -136,10 +134,10 @@ _COMMANDS: dict[str, tuple[Handler, tuple[str, ...]]] = {}
 _HELP = ("help", "-h", "--help")
 _NOT_REHEARSED = frozenset(
     {
-        *("actions", "add-secret", "attach-resource", "bootstrap", "clouds", "consume"),
-        *("controllers", "exec", "export-bundle", "expose", "find-offers", "grant", "info"),
-        *("list-models", "login", "operations", "remove-offer", "remove-saas", "resources", "scp"),
-        *("secrets", "set-model-constraints", "show-action", "show-application", "show-offer"),
+        *("actions", "add-secret", "attach-resource", "bootstrap", "clouds"),
+        *("controllers", "exec", "export-bundle", "expose", "grant", "info"),
+        *("list-models", "login", "operations", "resources", "scp"),
+        *("secrets", "show-action", "show-application"),
         *("show-operation", "show-secret", "show-status-log", "show-task", "ssh", "storage"),
         *("suspend-relation", "unexpose", "users", "wait-for", "whoami"),
     }

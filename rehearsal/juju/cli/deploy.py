@@ -8,6 +8,7 @@ from rehearsal.juju import bundle, endpoints
 from rehearsal.juju.bundle import Bundle, BundleApplication, BundleOffer
 from rehearsal.juju.charm import Charm, ConfigValue
 from rehearsal.juju.cli.call import Call, command
+from rehearsal.juju.cli.offers import add_saas, find
 from rehearsal.juju.cli.values import option
 from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.state import Application, Model, Offer
@@ -110,6 +111,8 @@ def _changes(model: Model, wanted: Bundle) -> Iterator[str]:
         yield f"- upload charm {charm} with architecture=amd64"
     for name, app in sorted(wanted.applications.items()):
         yield from _application_changes(model.apps.get(name), app)
+    for name, url in _consumed(model, wanted):
+        yield f"- consume offer {name} at {url}"
     for made in _offers(model, wanted):
         yield f"- create offer {made.name} using {made.app}:{','.join(made.endpoints)}"
     for first, second in wanted.relations:
@@ -142,7 +145,13 @@ def _offers(model: Model, wanted: Bundle) -> list[BundleOffer]:
     return [offer for offer in offers if offer.name not in model.offers]
 
 
+def _consumed(model: Model, wanted: Bundle) -> list[tuple[str, str]]:
+    return [(name, url) for name, url in wanted.saas.items() if name not in model.saas]
+
+
 def _execute(call: Call, model: Model, wanted: Bundle) -> None:
+    for _, url in _consumed(model, wanted):
+        find(call, url)  # before anything is done
     new = [app for app in wanted.applications.values() if app.name not in model.apps]
     paths = dict.fromkeys(app.path for app in new)
     charms = {path: call.controller.add_charm(model, path) for path in paths}
@@ -152,6 +161,8 @@ def _execute(call: Call, model: Model, wanted: Bundle) -> None:
             call.controller.scale(model.apps[name], app.scale)
         else:
             _add_from_bundle(call, model, charms[app.path], app)
+    for name, url in _consumed(model, wanted):
+        call.info(f"Added {url} as {add_saas(call, model, url, name)}")
     for made in _offers(model, wanted):
         call.controller.offer(Offer(made.name, model.apps[made.app], made.endpoints))
     for first, second in wanted.relations:
@@ -161,7 +172,7 @@ def _execute(call: Call, model: Model, wanted: Bundle) -> None:
 
 def _relate(call: Call, model: Model, first: str, second: str) -> None:
     try:
-        call.controller.integrate(endpoints.infer(model, first, second))
+        call.controller.integrate(model, endpoints.infer(model, first, second))
     except JujuError as error:
         raise JujuError(f'cannot add relation between "{first}" and "{second}": {error}') from error
 
@@ -194,6 +205,10 @@ def _application(
 
 
 def _add(call: Call, app: Application) -> None:
+    if app.name in app.model.saas:
+        raise JujuError(
+            f'cannot add application "{app.name}": saas application with same name already exists'
+        )
     if app.name in app.model.apps:
         raise JujuError(
             f'cannot add application "{app.name}": application already exists: \n'

@@ -2,11 +2,13 @@
 
 import re
 import time
+from collections.abc import Mapping
 
 from rehearsal.juju import status
-from rehearsal.juju.cli.call import USER, Call, command, to_yaml
+from rehearsal.juju.charm import ConfigValue
+from rehearsal.juju.cli.call import Call, command, to_yaml
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.state import Model
+from rehearsal.juju.state import MODEL_DEFAULTS, USER, Model
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """What Kubernetes allows as the name of a namespace."""
@@ -27,7 +29,7 @@ def add_model(call: Call) -> None:
         )
     with call.controller.lock:
         model = call.controller.add_model(name)
-        model.config.update(call.pairs(call.options.all("--config")))
+        _configure(call, model, call.pairs(call.options.all("--config")), [])
     if not call.options.has("--no-switch"):
         call.session.focus = name
     where = f"{status.CLOUD}/{status.REGION}"
@@ -106,25 +108,61 @@ def show_model(call: Call) -> None:
 @command("model-config", "--format=", "--reset=")
 def model_config(call: Call) -> None:
     """Shows or sets the configuration of a model."""
+    settings = call.pairs(arg for arg in call.args if "=" in arg)
+    asked = [arg for arg in call.args if "=" not in arg]
+    reset = [name for name in (call.options.get("--reset") or "").split(",") if name]
     with call.controller.lock:
         model = call.model()
-        for name in (call.options.get("--reset") or "").split(","):
-            model.config.pop(name, None)
-        settings = call.pairs(arg for arg in call.args if "=" in arg)
-        model.config.update(settings)
-        asked = [arg for arg in call.args if "=" not in arg]
+        _configure(call, model, settings, reset)
+        values = model.settings()
     if asked:
-        if asked[0] not in model.config:
+        if asked[0] not in values:
             model_name = f"{USER}/{model.name}"
             raise JujuError(
                 f'"{asked[0]}" is not a key of the currently targeted model: "{model_name}"'
             )
-        call.out(model.config[asked[0]])
-    elif not settings and not call.options.get("--reset"):
-        rows = [("Attribute", "From", "Value")]
-        rows += [(name, "model", value) for name, value in sorted(model.config.items())]
-        values = {k: {"Value": v, "Source": "model"} for k, v in sorted(model.config.items())}
-        call.answer(values, status.table(rows))
+        call.out(str(values[asked[0]]))
+    elif not settings and not reset:
+        _show_config(call, model, values)
+
+
+def _configure(call: Call, model: Model, settings: Mapping[str, str], reset: list[str]) -> None:
+    if "agent-version" in settings:
+        raise JujuError('"agent-version" must be set via "upgrade-model"')
+    for name in (*settings, *reset):
+        if name not in MODEL_DEFAULTS:
+            call.info(
+                f'WARNING key "{name}" is not defined in the current model configuration: '
+                "possible misspelling"
+            )
+    changes = {
+        name: value == "true" if value in ("true", "false") else value
+        for name, value in settings.items()
+    }
+    call.controller.configure_model(model, changes, reset)
+
+
+def _show_config(call: Call, model: Model, values: Mapping[str, ConfigValue]) -> None:
+    sources = {name: "model" if name in model.config else "default" for name in sorted(values)}
+    rows = [("Attribute", "From", "Value")]
+    rows += [(name, source, str(values[name])) for name, source in sources.items()]
+    document = {k: {"Value": values[k], "Source": source} for k, source in sources.items()}
+    call.answer(document, status.table(rows))
+
+
+@command("set-model-constraints")
+def set_model_constraints(call: Call) -> None:
+    """Sets the constraints of a model, which a rehearsal keeps and does not apply."""
+    with call.controller.lock:
+        call.model().constraints.update(call.pairs(call.args))
+
+
+@command("model-constraints", "--format=")
+def model_constraints(call: Call) -> None:
+    """Shows the constraints of a model."""
+    with call.controller.lock:
+        constraints = dict(call.model().constraints)
+    call.answer(constraints, " ".join(f"{k}={v}" for k, v in constraints.items()) + "\n")
 
 
 def _full(name: str) -> str:

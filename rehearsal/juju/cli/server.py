@@ -12,12 +12,13 @@ from rehearsal.juju.cli import (
     applications,
     deploy,
     models,
+    offers,
     relations,
     show,
 )
 from rehearsal.juju.cli.call import Session, Stream, run
 
-COMMANDS = (actions, applications, deploy, models, relations, show)
+COMMANDS = (actions, applications, deploy, models, offers, relations, show)
 """The modules whose import registers the commands."""
 
 

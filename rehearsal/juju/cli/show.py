@@ -6,9 +6,9 @@ from fnmatch import fnmatch
 from typing import Any
 
 from rehearsal.juju import resolver, status
-from rehearsal.juju.cli.call import USER, Call, command, to_yaml
+from rehearsal.juju.cli.call import Call, command, to_yaml
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.state import Model, Relation, Unit
+from rehearsal.juju.state import USER, Model, Relation, Unit
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -35,8 +35,9 @@ def _filtered(model: Model, patterns: list[str]) -> Model:
     names = [pattern.partition("/")[0] for pattern in patterns]
     apps = {n: app for n, app in model.apps.items() if any(fnmatch(n, name) for name in names)}
     offers = {n: offer for n, offer in model.offers.items() if offer.app.name in apps}
-    relations = [r for r in model.relations if any(s.app.name in apps for s in r.sides)]
-    return replace(model, apps=apps, offers=offers, relations=relations)
+    used = {r.saas for app in apps.values() for r in app.relations}
+    saas = {name: each for name, each in model.saas.items() if each in used or name in names}
+    return replace(model, apps=apps, offers=offers, saas=saas)
 
 
 @command("show-unit", "--format=", "--app", "--endpoint=", "--related-unit=")
@@ -61,7 +62,7 @@ def show_unit(call: Call) -> None:
 def _unit(unit: Unit, endpoint: str | None) -> dict[str, Any]:
     relations = [
         _relation(unit, relation)
-        for relation in unit.app.model.relations_of(unit.app)
+        for relation in unit.app.relations
         if endpoint in (None, relation.side(unit.app).endpoint.name)
     ]
     return {
@@ -82,6 +83,7 @@ def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
     return {
         "relation-id": own.id,
         "endpoint": own.endpoint.name,
+        **({"cross-model": True} if relation.saas else {}),
         "related-endpoint": other.endpoint.name,
         "application-data": dict(other.app_bag.content),
         "local-unit": {"in-scope": bag is not None, "data": dict(bag.content) if bag else {}},

@@ -358,7 +358,7 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
         ("stauts", 1, 'ERROR juju: "stauts" is not a juju command. See "juju --help".'),
         ("statsu", 1, "Did you mean:\n\tstatus"),
         ("ssh web/0", 1, 'ERROR "juju ssh" is not rehearsed. See "juju --help" for what is.'),
-        ("integrate web admin/demo.db", 1, 'ERROR application "web" not found (not found)'),
+        ("integrate web admin/nope.db", 1, 'ERROR model "admin/nope" not found'),
         ("status --what", 2, "ERROR option provided but not defined: --what"),
         ("status --format xml", 2, 'ERROR invalid value "xml" for option --format'),
         ("status -m nope", 1, "ERROR model rehearsal:admin/nope not found"),

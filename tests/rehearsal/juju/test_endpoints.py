@@ -21,13 +21,13 @@ def model() -> Model:
 def test_names_of_applications_are_enough_where_one_pair_fits(model: Model):
     ends = infer(model, "web", "cache")
 
-    assert [endpoint.name for _, endpoint in ends] == ["db", "server"]
+    assert [end.endpoint.name for end in ends] == ["db", "server"]
 
 
 def test_an_endpoint_chooses_between_pairs(model: Model):
     ends = infer(model, "web", "db:server2")
 
-    assert [endpoint.name for _, endpoint in ends] == ["db", "server2"]
+    assert [end.endpoint.name for end in ends] == ["db", "server2"]
 
 
 @pytest.mark.parametrize(

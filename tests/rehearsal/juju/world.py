@@ -31,17 +31,17 @@ def relate(first: Application, second: Application) -> Relation:
     number = first.model.take_relation_id()
     sides = Side(first, CLIENT, number, first.name), Side(second, SERVER, number, second.name)
     relation = Relation(sides)
-    first.model.relations.append(relation)
+    for app in (first, second):
+        app.relations.append(relation)
     return relation
 
 
 def step(unit: Unit) -> Hook | None:
     """Run a unit's next hook, which changes nothing, and return it."""
-    hook = resolver.next_hook(unit, unit.pod.revision if unit.pod else "")
+    hook = next(resolver.hooks(unit, unit.pod.revision if unit.pod else ""), None)
     if hook is None:
         return None
-    relations = [r for r in unit.app.model.relations if any(s.app is unit.app for s in r.sides)]
-    relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
+    relation = next((r for r in unit.app.relations if r.side(unit.app).id == hook.relation), None)
     sight = resolver.sight(unit, relation)
     if relation and hook.kind != "relation_broken":
         relation.side(unit.app).unit_bags.setdefault(unit, Bag())
