@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from rehearsal.juju.charm import Charm, ConfigValue, load, name_of
@@ -13,6 +14,7 @@ from rehearsal.juju.endpoints import End, key
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
 from rehearsal.juju.order import Order
+from rehearsal.juju.program import Program, run
 from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Side, Task, Unit
 from rehearsal.juju.uniter import Uniter
 
@@ -241,6 +243,14 @@ class Controller:
         for relation in saas.relations:
             self.remove_relation(relation)
         self._lifecycle.tidy_model(saas.model)
+
+    def execute(self, program: Program, timeout: float) -> "CompletedProcess[str]":
+        """Run a program of a unit. Takes no lock.
+
+        Raises:
+            TimeoutError: it has not ended in so many seconds, and was stopped.
+        """
+        return run(program, self._on.processes, timeout)
 
     def run_action(self, unit: Unit, action: str, params: Mapping[str, Any]) -> Task:
         """Queue an action on a unit."""

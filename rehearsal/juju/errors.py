@@ -10,4 +10,8 @@ class UsageError(JujuError):
 
 
 class SilentError(JujuError):
-    """The command failed and has already said why."""
+    """The command has already said why it ends, as a rule with exit status 1."""
+
+    def __init__(self, status: int = 1) -> None:
+        super().__init__()
+        self.status = status

@@ -45,12 +45,13 @@ class Options:
         return self.get(name, "false") == "true"
 
 
-def parse(words: Sequence[str], accepted: Sequence[str]) -> Options:
+def parse(words: Sequence[str], accepted: Sequence[str], *, anywhere: bool = True) -> Options:
     """Parse the words after a command's name.
 
     Args:
         words: the words. After `--` all are arguments.
         accepted: the command's own options; one that takes a value ends in `=`.
+        anywhere: whether options may come after the first argument, too.
 
     Raises:
         UsageError: for an option that the command does not have or that lacks its value.
@@ -67,6 +68,9 @@ def parse(words: Sequence[str], accepted: Sequence[str]) -> Options:
             break
         if not word.startswith("-") or word == "-":
             args.append(word)
+            if not anywhere:
+                args += rest[rest[:1] == ["--"] :]
+                break
             continue
         name, equals, value = word.partition("=")
         name = _SHORT.get(name, name)

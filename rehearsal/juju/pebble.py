@@ -10,13 +10,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from rehearsal.juju.durations import seconds
+from rehearsal.juju.program import Program
 from rehearsal.juju.wire import PebbleCall
 from rehearsal.processes import Processes
 
@@ -126,6 +127,10 @@ class Container:
                 self._replan(services)
             for name in call.services:
                 self._change(call.operation, name, services[name])
+
+    def program(self, words: Sequence[str]) -> Program:
+        """Return a program that runs in it: with its variables, and its files where they are."""
+        return Program([self._inside(word) for word in words], self._environment({}), self.root)
 
     def stop(self) -> None:
         """Stop everything in it."""

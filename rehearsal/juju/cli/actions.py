@@ -1,14 +1,22 @@
 """`juju run`: an action on a unit."""
 
 import json
-import time
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from rehearsal.juju.cli.call import Call, command, to_yaml
-from rehearsal.juju.durations import seconds
-from rehearsal.juju.errors import JujuError, SilentError, UsageError
+from rehearsal.juju.cli.tasks import (
+    NotScheduledError,
+    find_unit,
+    nested,
+    put,
+    refuse_failed,
+    result,
+    scheduled,
+    waiting_time,
+)
+from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.state import Task, Unit
 
 _WAIT = 60.0
@@ -23,23 +31,16 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class _NotScheduledError(Exception):
-    """An action that cannot be queued: Juju says so and exits with 0."""
-
-
-@command("run", "--format=", "--wait=", "--params=", "--background", "--string-args")
+@command("run", "--format=", "--wait=", "--params=", "--string-args")
 def run(call: Call) -> None:
     """Runs an action on a unit."""
     name, action, params = _arguments(call)
-    wait = _wait(call)
+    wait = waiting_time(call, _WAIT)
     with call.controller.lock:
         operation = call.model().take_task_id()
-        try:
-            unit = _unit(call, name)
+        with scheduled(call, operation):
+            unit = find_unit(call, name)
             _check(unit, action, params)
-        except _NotScheduledError as error:
-            call.info(f"Operation {operation} failed to schedule any tasks:\n{error}")
-            return
         task = call.controller.run_action(unit, action, params)
     if call.options.get("--format", "plain") == "plain":
         tag = "unit-" + unit.name.replace("/", "-")
@@ -47,14 +48,8 @@ def run(call: Call) -> None:
         call.info(f"Waiting for task {task.id}...")
     if not task.done.wait(wait):
         raise JujuError(f"timed out waiting for results from: unit {unit.name}")
-    call.answer({unit.name: _document(unit, task)}, _plain(task))
-    if task.return_code:
-        call.write(
-            "stderr",
-            f'ERROR the following task failed:\n - id "{task.id}" with return code '
-            f"{task.return_code}\n\nuse 'juju show-task' to inspect the failure\n\n",
-        )
-        raise SilentError
+    call.answer({unit.name: result(unit, task)}, _plain(task))
+    refuse_failed([task])
 
 
 def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
@@ -73,7 +68,8 @@ def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
         if not equals:
             raise UsageError(f'argument "{pair}" must be of the form key.key.key...=value')
         try:
-            _put(params, key.split("."), yaml.safe_load(value))
+            text = call.options.has("--string-args")
+            put(params, key.split("."), value if text else yaml.safe_load(value))
         except (yaml.YAMLError, TypeError) as error:
             raise UsageError(f'argument "{pair}" cannot be read: {error}') from error
     return name, action, params
@@ -91,37 +87,16 @@ def _read_params(call: Call, file: str) -> dict[str, Any]:
     return params or {}
 
 
-def _put(params: dict[str, Any], keys: list[str], value: Any) -> None:
-    *parents, last = keys
-    for key in parents:
-        params = params.setdefault(key, {})
-    params[last] = value
-
-
-def _unit(call: Call, name: str) -> Unit:
-    app_name, _, number = name.partition("/")
-    app = call.model().apps.get(app_name)
-    if number == "leader":
-        if app is None or app.leader is None:
-            raise _NotScheduledError(f'could not determine leader for "{app_name}"')
-        return app.leader
-    unit = app.units.get(int(number)) if app and number.isdigit() else None
-    if unit is None:
-        tag = name.replace("/", "-")
-        raise _NotScheduledError(f'"unit-{tag}" not found')
-    return unit
-
-
 def _check(unit: Unit, action: str, params: dict[str, Any]) -> None:
     charm = unit.app.charm
     if not charm.actions:
-        raise _NotScheduledError(f'no actions defined on charm "{charm.url}"')
+        raise NotScheduledError(f'no actions defined on charm "{charm.url}"')
     if action not in charm.actions:
-        raise _NotScheduledError(f'action "{action}" not defined on unit "{unit.name}"')
+        raise NotScheduledError(f'action "{action}" not defined on unit "{unit.name}"')
     schema = charm.actions[action]
     faults = list(_faults(schema, params))
     if faults:
-        raise _NotScheduledError(f"validation failed: {'; '.join(faults)}")
+        raise NotScheduledError(f"validation failed: {'; '.join(faults)}")
     known: dict[str, Any] = schema.get("params") or {}
     for name, spec in known.items():
         if "default" in spec:
@@ -159,43 +134,6 @@ def _is_of(kind: str | None, value: Any) -> bool:
     return isinstance(value, _TYPES[kind])
 
 
-def _wait(call: Call) -> float:
-    text = call.options.get("--wait")
-    try:
-        return seconds(text) if text else _WAIT
-    except ValueError as error:
-        raise UsageError(f'invalid value "{text}" for option --wait: {error}') from error
-
-
-def _document(unit: Unit, task: Task) -> dict[str, Any]:
-    document = {
-        "id": str(task.id),
-        "log": [f"{_time(task.completed)} {line}" for line in task.log] or None,
-        "message": task.message or None,
-        "results": _nested(task.results) | {"return-code": task.return_code},
-        "status": task.status,
-        "timing": {
-            "completed": _time(task.completed),
-            "enqueued": _time(task.enqueued),
-            "started": _time(task.started),
-        },
-        "unit": unit.name,
-    }
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def _nested(results: dict[str, Any]) -> dict[str, Any]:
-    """Return an action's results as Juju keeps them: text, nested where a key has dots."""
-    nested: dict[str, Any] = {}
-    for key, value in results.items():
-        _put(
-            nested,
-            key.split("."),
-            _nested(cast("dict[str, Any]", value)) if isinstance(value, dict) else str(value),
-        )
-    return nested
-
-
 def _plain(task: Task) -> str:
     if task.status == "failed":
         return f"Action id {task.id} failed: {task.message}\n" + _yaml(task)
@@ -203,8 +141,4 @@ def _plain(task: Task) -> str:
 
 
 def _yaml(task: Task) -> str:
-    return to_yaml(_nested(task.results)) if task.results else ""
-
-
-def _time(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(moment))
+    return to_yaml(nested(task.results)) if task.results else ""

@@ -188,12 +188,17 @@ def remove_application(call: Call) -> None:
     if not call.args:
         raise UsageError("no application specified")
     failed = False
+    if not call.options.has("--no-prompt"):
+        shown = "".join(f"will remove application {name}\n" for name in call.args)
+        call.confirm(f"WARNING {shown}\nContinue [y/N]? ", ("y", "yes"), "application removal")
     with call.controller.lock:
         for name in call.args:
             try:
                 _remove(call, call.app(name, 'application "{}" not found'))
             except JujuError as error:
-                call.write("stderr", f"ERROR removing application {name} failed: {error}\n")
+                call.terminal.write(
+                    "stderr", f"ERROR removing application {name} failed: {error}\n"
+                )
                 failed = True
     if failed:
         raise SilentError

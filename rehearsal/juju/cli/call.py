@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import yaml
 
@@ -13,10 +13,26 @@ from rehearsal.juju import status
 from rehearsal.juju.controller import Controller
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
 from rehearsal.juju.options import Options, parse
+from rehearsal.juju.program import Program
 from rehearsal.juju.state import USER, Application, Model
 
 Stream = Literal["stdout", "stderr"]
-Write = Callable[[Stream, str], None]
+
+
+class Terminal(Protocol):
+    """Where a command was typed."""
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Print a text there."""
+        ...
+
+    def ask(self, question: str) -> str:
+        """Print a question and return the line that is typed; nothing at the end of the input."""
+        ...
+
+    def become(self, program: Program) -> None:
+        """Have a program take over, with the terminal as its own."""
+        ...
 
 
 @dataclass
@@ -40,7 +56,7 @@ class Call:
     options: Options
     environment: Mapping[str, str]
     folder: Path
-    write: Write
+    terminal: Terminal
 
     @property
     def controller(self) -> Controller:
@@ -91,12 +107,23 @@ class Call:
 
     def out(self, text: str) -> None:
         """Write a line of the answer."""
-        self.write("stdout", text + "\n")
+        self.terminal.write("stdout", text + "\n")
 
     def info(self, text: str) -> None:
         """Write a line about what is done, which Juju keeps off standard output."""
         if not self.options.has("--quiet"):
-            self.write("stderr", text + "\n")
+            self.terminal.write("stderr", text + "\n")
+
+    def confirm(self, question: str, accepted: Sequence[str], what: str) -> None:
+        """Have what cannot be undone confirmed, unless nobody wants to be asked.
+
+        Raises:
+            JujuError: it is not; `what` is given up.
+        """
+        if self.options.has("--no-prompt"):
+            return
+        if self.terminal.ask(question).strip() not in accepted:
+            raise JujuError(f"{what}: aborted")
 
     def answer(self, document: Any, text: str, *formats: str) -> None:
         """Write an answer in the format that was asked for."""
@@ -104,9 +131,9 @@ class Call:
         if chosen == "json":
             self.out(json.dumps(document, separators=(",", ":")))
         elif chosen == "yaml":
-            self.write("stdout", to_yaml(document))
+            self.terminal.write("stdout", to_yaml(document))
         elif chosen in ("tabular", "plain", *formats):
-            self.write("stdout", text)
+            self.terminal.write("stdout", text)
         else:
             raise UsageError(
                 f'invalid value "{chosen}" for option --format: unknown format "{chosen}"'
@@ -130,32 +157,46 @@ def to_yaml(document: Any) -> str:
 
 
 Handler = Callable[[Call], None]
-_COMMANDS: dict[str, tuple[Handler, tuple[str, ...]]] = {}
+
+
+@dataclass(frozen=True)
+class _Command:
+    handler: Handler
+    options: tuple[str, ...]
+    anywhere: bool
+
+    def parse(self, words: Sequence[str]) -> Options:
+        """Parse the words after its name."""
+        return parse(words, (*_MODEL_OPTIONS, *self.options), anywhere=self.anywhere)
+
+
+_COMMANDS: dict[str, _Command] = {}
 _HELP = ("help", "-h", "--help")
 _NOT_REHEARSED = frozenset(
     {
         *("actions", "add-secret", "attach-resource", "bootstrap", "clouds"),
-        *("controllers", "exec", "export-bundle", "expose", "grant", "info"),
+        *("controllers", "export-bundle", "expose", "grant", "info"),
         *("list-models", "login", "operations", "resources", "scp"),
         *("secrets", "show-action", "show-application"),
-        *("show-operation", "show-secret", "show-status-log", "show-task", "ssh", "storage"),
-        *("suspend-relation", "unexpose", "users", "wait-for", "whoami"),
+        *("show-operation", "show-secret", "show-status-log", "show-task", "storage"),
+        *("suspend-relation", "unexpose", "users", "whoami"),
     }
 )
 """Commands of juju that somebody may try here, and that would be wrongly called unknown."""
 _MODEL_OPTIONS = ("--model=", "--controller=")
 
 
-def command(name: str, *options: str) -> Callable[[Handler], Handler]:
+def command(name: str, *options: str, anywhere: bool = True) -> Callable[[Handler], Handler]:
     """Register a command.
 
     Args:
         name: its name.
         options: its own options; one that takes a value ends in `=`.
+        anywhere: whether they may come after the first argument, too.
     """
 
     def register(handler: Handler) -> Handler:
-        _COMMANDS[name] = handler, (*_MODEL_OPTIONS, *options)
+        _COMMANDS[name] = _Command(handler, options, anywhere)
         return handler
 
     return register
@@ -166,7 +207,7 @@ def run(
     words: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
-    write: Write,
+    terminal: Terminal,
 ) -> int:
     """Carry out one command line.
 
@@ -175,30 +216,31 @@ def run(
         words: the words after `juju`.
         folder: the folder in which it was typed.
         environment: JUJU_MODEL and the like.
-        write: takes what the command prints.
+        terminal: where it was typed.
 
     Returns:
         The exit status: 1 when the command failed, 2 when the command line was wrong.
     """
     if not words or words[0] in _HELP:
-        write("stdout", _help())
+        terminal.write("stdout", _help())
         return 0
     try:
-        handler, accepted = _find(words[0])
-        options = parse(words[1:], accepted)
+        found = _find(words[0])
+        options = found.parse(words[1:])
         if options.has("-h") or options.has("--help"):
-            write("stdout", f"Usage: juju {words[0]} [options]\n\nSummary:\n{handler.__doc__}\n")
+            text = f"Usage: juju {words[0]} [options]\n\nSummary:\n{found.handler.__doc__}\n"
+            terminal.write("stdout", text)
         else:
-            handler(Call(session, options, environment, folder, write))
-    except SilentError:
-        return 1
+            found.handler(Call(session, options, environment, folder, terminal))
+    except SilentError as error:
+        return error.status
     except JujuError as error:
-        write("stderr", f"ERROR {error}\n")
+        terminal.write("stderr", f"ERROR {error}\n")
         return 2 if isinstance(error, UsageError) else 1
     return 0
 
 
-def _find(name: str) -> tuple[Handler, tuple[str, ...]]:
+def _find(name: str) -> _Command:
     if name in _COMMANDS:
         return _COMMANDS[name]
     if name in _NOT_REHEARSED:
@@ -209,5 +251,5 @@ def _find(name: str) -> tuple[Handler, tuple[str, ...]]:
 
 
 def _help() -> str:
-    lines = [f"    {name:20}{handler.__doc__}" for name, (handler, _) in sorted(_COMMANDS.items())]
+    lines = [f"    {name:20}{each.handler.__doc__}" for name, each in sorted(_COMMANDS.items())]
     return "The commands of juju that are rehearsed:\n\n" + "\n".join(lines) + "\n"

@@ -8,6 +8,10 @@ import os
 import socket
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is slow to import
+    from typing import Any
+
 
 def main(path: str, words: list[str]) -> int:
     """Carry out a command line and return its exit status."""
@@ -24,11 +28,29 @@ def main(path: str, words: list[str]) -> int:
             answer = json.loads(line)
             if "status" in answer:
                 return int(answer["status"])
-            stream = sys.stdout if answer["stream"] == "stdout" else sys.stderr
-            stream.write(answer["text"])
-            stream.flush()
+            if "words" in answer:
+                become(answer)
+            elif "ask" in answer:
+                connection.sendall(json.dumps({"line": ask(answer["ask"])}).encode() + b"\n")
+            else:
+                stream = sys.stdout if answer["stream"] == "stdout" else sys.stderr
+                stream.write(answer["text"])
+                stream.flush()
     print("ERROR the rehearsal has ended", file=sys.stderr)
     return 1
+
+
+def ask(question: str) -> str:
+    """Ask whoever types; at the end of the input the answer is empty."""
+    sys.stdout.write(question)
+    sys.stdout.flush()
+    return sys.stdin.readline()
+
+
+def become(program: "dict[str, Any]") -> None:
+    """Let a program take the place of this one."""
+    os.chdir(program["folder"])
+    os.execvpe(program["words"][0], program["words"], program["environment"])  # noqa: S606 - no shell wanted
 
 
 if __name__ == "__main__":

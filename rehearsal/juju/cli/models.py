@@ -50,6 +50,13 @@ def destroy_model(call: Call) -> None:
     if not call.args:
         raise UsageError("no model specified")
     model = call.model(call.args[0])
+    call.confirm(
+        f'WARNING This command will destroy the "{model.name}" model and all its resources. '
+        "It cannot be stopped.\n\n"
+        "To continue, enter the name of the model to be destroyed: ",
+        (model.name, f"{USER}/{model.name}"),
+        "model destruction",
+    )
     with call.controller.lock:
         call.info("Destroying model")
         call.controller.destroy_model(model, force=call.options.has("--force"))

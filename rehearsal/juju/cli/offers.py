@@ -140,7 +140,7 @@ def remove_saas(call: Call) -> None:
                 call.controller.remove_saas(model.saas[name])
                 continue
             missing = f'saas application "{name}" not found'
-            call.write("stderr", f"removing SAAS application {name} failed: {missing}\n")
+            call.terminal.write("stderr", f"removing SAAS application {name} failed: {missing}\n")
             failed = True
     if failed:
         raise SilentError

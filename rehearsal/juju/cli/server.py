@@ -11,14 +11,20 @@ from rehearsal.juju.cli import (
     actions,
     applications,
     deploy,
+    execution,
     models,
     offers,
     relations,
     show,
+    waiting,
 )
 from rehearsal.juju.cli.call import Session, Stream, run
+from rehearsal.juju.program import Program
 
-COMMANDS = (actions, applications, deploy, models, offers, relations, show)
+COMMANDS = (
+    *(actions, applications, deploy, execution, models),
+    *(offers, relations, show, waiting),
+)
 """The modules whose import registers the commands."""
 
 
@@ -49,6 +55,8 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 
 class _Handler(socketserver.StreamRequestHandler):
+    """The terminal of one command line."""
+
     def handle(self) -> None:
         line = self.rfile.readline()
         if not line:
@@ -61,7 +69,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 request["words"],
                 Path(request["folder"]),
                 request["environment"],
-                self._write,
+                self,
             )
         except BrokenPipeError:
             pass  # the client was interrupted; nobody is there to tell
@@ -69,8 +77,20 @@ class _Handler(socketserver.StreamRequestHandler):
             with contextlib.suppress(BrokenPipeError):
                 self._send({"status": status})
 
-    def _write(self, stream: Stream, text: str) -> None:
+    def write(self, stream: Stream, text: str) -> None:
+        """Have the client print a text."""
         self._send({"stream": stream, "text": text})
+
+    def ask(self, question: str) -> str:
+        """Have the client print a question; return the line that is typed."""
+        self._send({"ask": question})
+        line = self.rfile.readline()
+        return str(json.loads(line)["line"]) if line else ""
+
+    def become(self, program: Program) -> None:
+        """Have the client become a program."""
+        words, folder = list(program.words), str(program.folder)
+        self._send({"words": words, "environment": dict(program.environment), "folder": folder})
 
     def _send(self, answer: dict[str, Any]) -> None:
         self.wfile.write(json.dumps(answer).encode() + b"\n")

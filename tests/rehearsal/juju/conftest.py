@@ -94,12 +94,13 @@ class Typist:
     environment: dict[str, str]
     folder: Path
 
-    def __call__(self, line: str) -> Done:
-        """Run one command line."""
+    def __call__(self, line: str, typed: str = "") -> Done:
+        """Run one command line; `typed` is what it finds on its standard input."""
         return subprocess.run(
             [str(self.program), *shlex.split(line)],
             cwd=self.folder,
             env=self.environment,
+            input=typed,
             timeout=60,
             check=False,
             capture_output=True,

@@ -357,7 +357,7 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
     [
         ("stauts", 1, 'ERROR juju: "stauts" is not a juju command. See "juju --help".'),
         ("statsu", 1, "Did you mean:\n\tstatus"),
-        ("ssh web/0", 1, 'ERROR "juju ssh" is not rehearsed. See "juju --help" for what is.'),
+        ("scp web/0:x .", 1, 'ERROR "juju scp" is not rehearsed. See "juju --help" for what is.'),
         ("integrate web admin/nope.db", 1, 'ERROR model "admin/nope" not found'),
         ("status --what", 2, "ERROR option provided but not defined: --what"),
         ("status --format xml", 2, 'ERROR invalid value "xml" for option --format'),
@@ -369,7 +369,7 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
         ("deploy ./small web --config port=x", 1, 'ERROR option "port" expected int, got "x"'),
         ("integrate web", 2, "ERROR an integration must involve two applications"),
         ("integrate web db", 1, 'ERROR application "web" not found (not found)'),
-        ("remove-application web", 1, "ERROR removing application web failed"),
+        ("remove-application web --no-prompt", 1, "ERROR removing application web failed"),
         ("config nope port=1", 1, 'ERROR application "nope" not found'),
         ("trust web", 1, "ERROR 'juju trust' currently grants full access"),
         ("deploy ./small --num-units x", 2, 'ERROR invalid value "x" for option --num-units'),

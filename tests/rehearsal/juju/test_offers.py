@@ -79,7 +79,8 @@ def test_an_offer_can_be_named_where_it_is_used(two: Typist):
 
 
 @pytest.mark.parametrize(
-    "command", ["remove-relation web:db db:server", "remove-saas db", "remove-application web"]
+    "command",
+    ["remove-relation web:db db:server", "remove-saas db", "remove-application web --no-prompt"],
 )
 def test_the_consuming_side_ends_it(two: Typist, command: str):
     relate(two)
@@ -115,7 +116,7 @@ def test_destroying_the_offering_model_ends_it(two: Typist):
 
 
 def test_an_application_that_is_offered_stays(two: Typist):
-    done = two(f"remove-application db --model {OFFERING}")
+    done = two(f"remove-application db --no-prompt --model {OFFERING}")
 
     assert done.returncode == 1
     assert "application is used by 1 offer" in done.stderr

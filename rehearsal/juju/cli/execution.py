@@ -1,0 +1,124 @@
+"""`juju exec` and `juju ssh`: programs on this machine that see what a unit sees."""
+
+import os
+import shlex
+import time
+
+from rehearsal.juju.cli.call import Call, command
+from rehearsal.juju.cli.tasks import (
+    NotScheduledError,
+    find_unit,
+    refuse_failed,
+    result,
+    scheduled,
+    waiting_time,
+)
+from rehearsal.juju.errors import JujuError, UsageError
+from rehearsal.juju.program import Program
+from rehearsal.juju.state import Task, Unit
+
+_WAIT = 300.0
+"""Seconds for which `juju exec` waits unless told otherwise."""
+_KEPT = ("HOME", "LANG", "PATH", "TERM", "USER")
+"""Variables of the rehearsal's own environment that a program in the charm's container gets."""
+
+
+@command(
+    *("exec", "--format=", "--wait=", "--unit=", "--application=", "--all"),
+    anywhere=False,
+)
+def execute(call: Call) -> None:
+    """Runs a command where a unit's charm runs."""
+    if not call.args:
+        raise UsageError("no commands specified")
+    script = call.args[0] if len(call.args) == 1 else shlex.join(call.args)
+    wait = waiting_time(call, _WAIT)
+    with call.controller.lock:
+        operation = call.model().take_task_id()
+        with scheduled(call, operation):
+            units = _units(call)
+        programs = {unit: _in_charm(unit, ["bash", "-c", script]) for unit in units}
+    tasks = {unit: _run(call, unit, program, wait) for unit, program in programs.items()}
+    call.answer({u.name: result(u, task) for u, task in tasks.items()}, _text(tasks, "stdout"))
+    if call.options.get("--format", "plain") == "plain":
+        call.terminal.write("stderr", _text(tasks, "stderr"))
+    refuse_failed(tasks.values())
+
+
+def _units(call: Call) -> list[Unit]:
+    if call.options.has("--all"):
+        return list(call.model().units())
+    apps, units = _names(call, "--application"), _names(call, "--unit")
+    wrong = [name for name in units if "/" not in name]
+    if wrong:
+        shown = "".join(f'\n  "{name}" is not a valid unit name' for name in wrong)
+        raise UsageError(f"The following exec targets are not valid:{shown}")
+    if not apps and not units:
+        raise UsageError(
+            "You must specify a target, either through --all, --machine, --application or --unit"
+        )
+    of_apps = [unit for name in apps for unit in call.app(name).units.values()]
+    return [*of_apps, *(find_unit(call, name) for name in units)]
+
+
+def _names(call: Call, option: str) -> list[str]:
+    return [name for text in call.options.all(option) for name in text.split(",")]
+
+
+def _run(call: Call, unit: Unit, program: Program, wait: float) -> Task:
+    with call.controller.lock:
+        task = Task(unit.app.model.take_task_id(), "juju-exec", {}, started=time.time())
+    try:
+        done = call.controller.execute(program, wait)
+    except TimeoutError as error:
+        raise JujuError(f"timed out waiting for results from: unit {unit.name}") from error
+    texts = {"stdout": done.stdout, "stderr": done.stderr}
+    task.results = {name: text for name, text in texts.items() if text}
+    message = f"exit status {done.returncode}" if done.returncode else ""
+    task.finish("failed" if done.returncode else "completed", message, done.returncode)
+    return task
+
+
+def _text(tasks: dict[Unit, Task], stream: str) -> str:
+    """Return what all have printed, under the names of the units where there are several."""
+    texts = {unit.name: str(task.results.get(stream, "")) for unit, task in tasks.items()}
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return "\n".join(f"{name}:\n{text}" for name, text in texts.items() if text)
+
+
+@command(*("ssh", "--container=", "--no-host-key-checks", "--pty=", "--proxy="), anywhere=False)
+def ssh(call: Call) -> None:
+    """Opens a shell, or runs a command, in a container of a unit."""
+    if not call.args:
+        raise UsageError("no target name specified")
+    target, *words = call.args
+    program = ["bash", "-c", " ".join(words)] if words else ["bash"]
+    container = call.options.get("--container", "charm") or "charm"
+    with call.controller.lock:
+        try:
+            unit = find_unit(call, target.rpartition("@")[2])
+        except NotScheduledError as error:
+            raise JujuError(f'unit "{target}" not found') from error
+        if container == "charm":
+            inside = _in_charm(unit, program)
+        else:
+            inside = _in_workload(unit, container, program)
+    call.terminal.become(inside)
+
+
+def _in_charm(unit: Unit, words: list[str]) -> Program:
+    """Return a program that runs beside the charm's code, with the unit's identity."""
+    if unit.pod is None:
+        raise JujuError(f"unit {unit.name} has no pod yet")
+    own = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    names = {"JUJU_UNIT_NAME": unit.name, "JUJU_MODEL_NAME": unit.app.model.name}
+    return Program(words, {**own, **unit.pod.environment, **names}, unit.app.charm.root)
+
+
+def _in_workload(unit: Unit, name: str, words: list[str]) -> Program:
+    container = unit.pod.containers.get(name) if unit.pod else None
+    if container is None:
+        known = ", ".join(["charm", *unit.app.charm.containers])
+        raise JujuError(f'container "{name}" must be one of: {known}')
+    return container.program(words)
