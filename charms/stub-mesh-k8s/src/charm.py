@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""A mesh provider: takes in who may call whom, and writes it down for Istio."""
-
-from collections.abc import Mapping
-from typing import Any
+"""A mesh provider: takes in who may call whom, and writes it down for Kubernetes to enforce."""
 
 import ops
 import pydantic
 
+import calls
 import config
-import istio
+import enforcement
+import listing
 import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
     ServiceMeshProvider,
@@ -18,7 +17,7 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
 
 
 class StubMeshCharm(ops.CharmBase):
-    """Keeps Istio's AuthorizationPolicies what the related applications ask for."""
+    """Keeps the cluster's policies what the related applications ask for."""
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
@@ -53,38 +52,31 @@ class StubMeshCharm(ops.CharmBase):
         """Make the cluster have the policies that are asked for now, whatever happened."""
         if self.obstacle or not self.unit.is_leader():
             return
-        apps = [relation.app.name for relation in self.model.relations["service-mesh"]]
         try:
-            self.outcome = istio.enforce(self, self.options, self.provider.review(), apps)
+            self.outcome = enforcement.enforce(self, self.options, self.provider.review())
         except kubernetes_errors() as error:
             self.obstacle = kubernetes_status(error, self.app.name)
 
     def _on_gone(self, _: ops.EventBase) -> None:
         """Leave nothing behind with the last unit, at a time when there may be no leader."""
         if self.app.planned_units() == 0:
-            istio.clean_up(self)
+            enforcement.clean_up(self)
 
     def _on_policies(self, event: ops.ActionEvent) -> None:
         if outcome := self._outcome(event):
-            event.set_results(mesh.listing(outcome, event.params["format"]))
+            event.set_results(listing.listing(outcome, event.params["format"]))
 
     def _on_explain(self, event: ops.ActionEvent) -> None:
+        call = event.load_params(calls.Call, source_model=self.model.name)
         if outcome := self._outcome(event):
-            members = istio.members(self.model.name, self.options.labels)
-            here = mesh.Mesh(self.model.name, members, self.options.hardened, outcome)
-            verdict = here.decide(self._call(event.params))
-            word = "allowed" if verdict.allowed else "denied"
-            event.set_results({"verdict": word, "reason": verdict.reason})
-
-    def _call(self, params: Mapping[str, Any]) -> mesh.Call:
-        return mesh.Call(
-            source=params["from"],
-            source_model=params.get("model", self.model.name),
-            target=params["to"],
-            port=params["port"],
-            method=params["method"],
-            path=params["path"],
-        )
+            models = {self.model.name, call.source_model}
+            try:
+                members = enforcement.members(models, self.options.labels)
+            except kubernetes_errors() as error:
+                event.fail(kubernetes_status(error, self.app.name).message)
+            else:
+                here = mesh.Mesh(self.model.name, members, self.options.hardened, outcome)
+                event.set_results(here.decide(call).results())
 
     def _outcome(self, event: ops.ActionEvent) -> mesh.Outcome | None:
         """Return what is enforced now, or fail the action and say why that is not known."""
@@ -104,13 +96,12 @@ class StubMeshCharm(ops.CharmBase):
             event.add_status(ops.ActiveStatus())
 
     def _status(self, outcome: mesh.Outcome) -> ops.StatusBase:
-        if outcome.unenforced and self.options.enforcement == "authorization-policy":
-            return ops.BlockedStatus(f"enforcement=authorization-policy: {outcome.unenforced}")
-        if outcome.unenforced:
-            return ops.ActiveStatus(f"nothing is enforced: {outcome.unenforced}")
+        if outcome.enforcement == "none" and self.options.enforcement == "authorization-policy":
+            return ops.BlockedStatus(outcome.unenforced)
+        notes = [outcome.unenforced] if outcome.unenforced else []
         if refused := len(outcome.refused):
-            return ops.ActiveStatus(f"refused policies: {refused}; run the action policies")
-        return ops.ActiveStatus()
+            notes.append(f"refused policies: {refused}; run the action policies")
+        return ops.ActiveStatus("; ".join(notes))
 
 
 if __name__ == "__main__":

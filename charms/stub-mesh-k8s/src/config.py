@@ -28,7 +28,7 @@ class Config(pydantic.BaseModel):
     """The options; charmcraft.yaml says what they mean."""
 
     labels: Annotated[dict[str, str], pydantic.BeforeValidator(parse_labels)]
-    enforcement: Literal["auto", "authorization-policy", "none"]
+    enforcement: Literal["auto", "authorization-policy", "network-policy", "none"]
     hardened: bool
 
 

@@ -1,66 +1,53 @@
-"""What the charm writes to Kubernetes for Istio, and reads from it."""
+"""AuthorizationPolicies: who may call whom, for Istio to enforce."""
 
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import lightkube
 import ops
 from lightkube.generic_resource import GenericNamespacedResource
-from lightkube.resources.core_v1 import Pod
 
 import config
 import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
-    IstioNotInstalledError,
     MeshPolicy,
     MeshType,
     PolicyResourceManager,
-    Review,
+    Refusal,
     authorization_policy_resource,
 )
 
-logger = logging.getLogger(__name__)
 
+class AuthorizationPolicies:
+    """Keeps the charm's AuthorizationPolicies as they should be."""
 
-def enforce(
-    charm: ops.CharmBase, options: config.Config, review: Review, apps: Iterable[str]
-) -> mesh.Outcome:
-    """Make the cluster have the policies that the options and the review ask for, and no others.
+    name: mesh.Enforcement = "authorization-policy"
+    unenforced = ""
 
-    Raises:
-        lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
-    """
-    manager = _manager(charm)
-    if options.enforcement == "none":
-        manager.delete()
-        return mesh.Outcome(review.accepted, review.refused, "enforcement=none")
-    nothing = allow_nothing(charm.app.name, apps) if options.hardened else []
-    try:
-        refused = manager.reconcile(review.accepted, MeshType.istio, nothing)
-    except IstioNotInstalledError as error:
-        return mesh.Outcome(review.accepted, review.refused, str(error))
-    unfit = [MeshPolicy.model_validate_json(refusal.entry) for refusal in refused]
-    accepted = [policy for policy in review.accepted if policy not in unfit]
-    return mesh.Outcome(accepted, [*review.refused, *refused])
+    def __init__(self, charm: ops.CharmBase, client: lightkube.Client) -> None:
+        self._charm = charm
+        self._manager = PolicyResourceManager(charm, client)
 
+    def reconcile(
+        self, policies: Sequence[MeshPolicy], options: config.Config
+    ) -> Sequence[Refusal]:
+        """Write these policies, delete all others, and return those that Istio would not have.
 
-def clean_up(charm: ops.CharmBase) -> None:
-    """Delete all that the charm made. Who is not trusted has made nothing.
+        Raises:
+            IstioNotInstalledError: the cluster has no AuthorizationPolicies.
+            lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
+        """
+        apps = [relation.app.name for relation in self._charm.model.relations["service-mesh"]]
+        nothing = allow_nothing(self._charm.app.name, apps) if options.hardened else []
+        if not (policies or nothing):
+            # It is as important as ever to know whether the cluster has AuthorizationPolicies.
+            self._manager.delete(ignore_missing=False)
+            return []
+        return self._manager.reconcile(policies, MeshType.istio, nothing)
 
-    Raises:
-        lightkube.ApiError: Kubernetes failed.
-    """
-    try:
-        _manager(charm).delete()
-    except lightkube.ApiError as error:
-        if error.status.code != 403:
-            raise
-        logger.warning("No policies deleted: %s", error)
-
-
-def _manager(charm: ops.CharmBase) -> PolicyResourceManager:
-    return PolicyResourceManager(charm, lightkube.Client(field_manager=charm.app.name))
+    def delete(self) -> None:
+        """Delete all of them, if the cluster knows what they are."""
+        self._manager.delete()
 
 
 def allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedResource]:
@@ -82,10 +69,3 @@ def allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedReso
 def _policy(name: str, spec: dict[str, Any]) -> GenericNamespacedResource:
     resource: Any = authorization_policy_resource()  # what lightkube does not type in full is Any
     return resource.from_dict({"metadata": {"name": name}, "spec": spec})
-
-
-def members(model: str, labels: Mapping[str, str]) -> frozenset[str]:
-    """Return the applications that have a pod with these labels, whoever put them there."""
-    client: Any = lightkube.Client()
-    pods = client.list(Pod, namespace=model, labels=dict(labels))
-    return frozenset(pod.metadata.labels.get("app.kubernetes.io/name", "") for pod in pods)

@@ -1,55 +1,41 @@
 """Who may call whom, decided from policies alone. Nothing here talks to Juju or Kubernetes.
 
-The rules are those of Istio's ambient mode. A call on a Service is decided by the policies that
-target the Service. One on a unit's own address is decided by those that select its pod, and there
-ports are known, but no methods or paths.
+With AuthorizationPolicies the rules are those of Istio's ambient mode. A call on a Service is
+decided by the policies that target the Service. One on a unit's own address is decided by those
+that select its pod, and there ports are known, but no methods or paths.
 https://istio.io/latest/docs/reference/config/security/authorization-policy/
+
+With NetworkPolicies pods and ports decide, whichever way a call takes.
 """
 
-import json
 import re
-import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from charms.istio_beacon_k8s.v0.service_mesh import (
-    Endpoint,
-    MeshPolicy,
-    PolicyTargetType,
-    Refusal,
-)
+import pydantic
+
+import words
+from calls import Call, Fit, fits, is_for, selects, targets_service
+from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy, PolicyTargetType, Refusal
+
+Enforcement = Literal["authorization-policy", "network-policy", "none"]
+
+Member = tuple[str, str]
+"""The model of an application that is on the mesh, and its name."""
+
+# The name that Juju gives to a remote application on the side that made the offer.
+_ALIAS = re.compile(r"remote-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the policies that were asked for, and why none is enforced, if none is."""
+    """What became of the policies that were asked for, what enforces them, and what it does not."""
 
     accepted: Sequence[MeshPolicy]
     refused: Sequence[Refusal]
+    enforcement: Enforcement
     unenforced: str = ""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request, to an application through its Service or to a unit at its own address."""
-
-    source: str
-    source_model: str
-    target: str
-    port: int
-    method: str = "GET"
-    path: str = "/"
-
-    @property
-    def app(self) -> str:
-        """The application that is called."""
-        return self.target.partition("/")[0]
-
-    @property
-    def target_type(self) -> PolicyTargetType:
-        """Whether it is the application or one of its units that is called."""
-        return PolicyTargetType.unit if "/" in self.target else PolicyTargetType.app
 
 
 @dataclass(frozen=True)
@@ -59,123 +45,113 @@ class Verdict:
     allowed: bool
     reason: str
 
+    def results(self) -> dict[str, str]:
+        """Return the verdict as results of an action."""
+        return {"verdict": "allowed" if self.allowed else "denied", "reason": self.reason}
+
 
 @dataclass(frozen=True)
 class Mesh:
-    """The mesh of one model: the applications whose pods are on it, and what they asked for."""
+    """The mesh of one model: whose pods are on it, there and elsewhere, and what they asked for."""
 
     model: str
-    members: frozenset[str]
+    members: frozenset[Member]
     hardened: bool
     outcome: Outcome
 
     def decide(self, call: Call) -> Verdict:
-        """Return whether the call is allowed, if a caller in another model is on a mesh there."""
-        if self.outcome.unenforced:
-            return Verdict(True, f"nothing is enforced: {self.outcome.unenforced}")
-        if call.app not in self.members:
-            return Verdict(True, f"{self._absent(call.app)}, so nothing is enforced there")
+        """Return whether the call is allowed, with the policy or the obstacle that decides it."""
+        if self.outcome.enforcement == "none":
+            return Verdict(True, self.outcome.unenforced)
+        if absent := self._absent(self.model, self._app_behind(call)):
+            return Verdict(True, f"{absent}, so nothing is enforced there")
         relevant = [policy for policy in self.outcome.accepted if self._is_about(policy, call)]
         if not (relevant or self.hardened):
             return Verdict(True, f"no policy is about {call.target}, and the mesh is not hardened")
-        if call.source_model == self.model and call.source not in self.members:
-            return Verdict(False, f"{self._absent(call.source)}, so the caller has no identity")
-        return _judge([policy for policy in relevant if _is_for(policy, call)], call)
+        if absent := self._absent(call.source_model, call.source):
+            return Verdict(False, f"{absent}, so the caller has no identity")
+        return self._judge(relevant, call)
 
-    def _absent(self, app: str) -> str:
-        """Return words that are true both of who has left and of who was never there."""
-        return f"no application {app} in model {self.model} is on this mesh"
+    def _judge(self, relevant: Sequence[MeshPolicy], call: Call) -> Verdict:
+        """Return the verdict of what comes nearest to allowing the call."""
+        own = [policy for policy in relevant if is_for(policy, call)]
+        every = (fit for policy in own for fit in fits(policy, call))
+        nearest = min(every, key=lambda fit: (not fit.port, len(fit.wrong)), default=None)
+        if nearest and self._lets_in(nearest):
+            beyond = f"; {self.outcome.unenforced}" if nearest.wrong else ""
+            return Verdict(True, f"{words.describe(nearest.policy)}{beyond}")
+        obstacle = self._wrong(nearest, own, call) if nearest else self._missing(relevant, call)
+        return Verdict(False, self._refused(call) or obstacle)
+
+    @property
+    def _at_l4(self) -> bool:
+        return self.outcome.enforcement == "network-policy"
+
+    def _lets_in(self, fit: Fit) -> bool:
+        return fit.port if self._at_l4 else not fit.wrong
 
     def _is_about(self, policy: MeshPolicy, call: Call) -> bool:
-        if (policy.target_namespace, policy.target_type) != (self.model, call.target_type):
+        if policy.target_namespace != self.model:
             return False
-        if selector := policy.target_selector_labels:
-            return selector == {"app.kubernetes.io/name": call.app}
-        return call.app == (policy.target_service or policy.target_app_name)
+        if self._at_l4:
+            return selects(policy, self._app_behind(call))
+        if call.target_type is PolicyTargetType.app:
+            return targets_service(policy, call.app)
+        return policy.target_type is PolicyTargetType.unit and selects(policy, call.app)
+
+    def _app_behind(self, call: Call) -> str:
+        """Return the application that is called, also through a Service of another name."""
+        policies = self.outcome.accepted
+        owners = (each.target_app_name for each in policies if each.target_service == call.app)
+        return next(filter(None, owners), call.app)
+
+    def _absent(self, model: str, app: str) -> str | None:
+        """Return words that are true both of who has left and of who was never there."""
+        on_mesh = (model, app) in self.members
+        return None if on_mesh else f"no application {app} in model {model} is on this mesh"
+
+    def _refused(self, call: Call) -> str | None:
+        """Return why what would allow the call was refused, if somebody asked for it."""
+        return next(
+            (
+                f"{refusal.app} asked for it and was refused: {refusal.reason}"
+                for refusal in self.outcome.refused
+                if self._would_allow(refusal, call)
+            ),
+            None,
+        )
+
+    def _would_allow(self, refusal: Refusal, call: Call) -> bool:
+        try:
+            policy = MeshPolicy.model_validate_json(refusal.entry)
+        except pydantic.ValidationError:
+            # It cannot be read, but where it names the caller it was meant for it.
+            return refusal.app == call.app and call.source in refusal.entry
+        meant = self._is_about(policy, call) and is_for(policy, call)
+        return meant and any(map(self._lets_in, fits(policy, call)))
+
+    def _wrong(self, fit: Fit, own: Iterable[MeshPolicy], call: Call) -> str:
+        wrong = "port" if self._at_l4 else " and ".join(fit.wrong)
+        return f"wrong {wrong}; {call.source} may call {words.calls(own)}"
+
+    def _missing(self, relevant: Iterable[MeshPolicy], call: Call) -> str:
+        """Return why there is no policy for the caller."""
+        mine = (policy for policy in self.outcome.accepted if is_for(policy, call))
+        if elsewhere := [policy for policy in mine if policy.target_app_name == call.app]:
+            there = words.target(call.target_type, call.app)
+            return f"nothing is allowed on {there}; {call.source} may call {words.calls(elsewhere)}"
+        if call.source_model == self.model:
+            return f"no relation gives it: {call.app} has no policy for {call.source}"
+        return _unidentified([policy.source_app_name for policy in relevant], call)
 
 
-def _is_for(policy: MeshPolicy, call: Call) -> bool:
-    return (policy.source_app_name, policy.source_namespace) == (call.source, call.source_model)
-
-
-def _judge(policies: Sequence[MeshPolicy], call: Call) -> Verdict:
-    """Return the verdict of the caller's own policies."""
-    for policy in policies:
-        if not policy.endpoints or any(_covers(endpoint, call) for endpoint in policy.endpoints):
-            return Verdict(True, describe(policy))
-    calls = [_describe(endpoint) for policy in policies for endpoint in policy.endpoints]
-    may = f"{call.source} may call {', '.join(calls) or 'nothing'}"
-    return Verdict(False, f"no policy allows it; {may} on {_KIND[call.target_type]} {call.app}")
-
-
-def _covers(endpoint: Endpoint, call: Call) -> bool:
-    """Return whether each field that the endpoint has fits the call."""
-    methods = [method.value for method in endpoint.methods or []]
+def _unidentified(sources: Sequence[str], call: Call) -> str:
+    """Return why a caller of another model is not known."""
+    what_to_do = "integrate its require-cmr-mesh with the same offer"
+    if alias := next(filter(_ALIAS.fullmatch, sources), None):
+        return f"{call.app} knows a caller as {alias} alone, its identity is missing: {what_to_do}"
+    caller = f"{call.source} of {call.source_model}"
     return (
-        (not endpoint.ports or call.port in endpoint.ports)
-        and (not methods or call.method.upper() in methods)
-        and (not endpoint.paths or any(path_matches(path, call.path) for path in endpoint.paths))
+        f"{call.app} has no policy for {caller}: "
+        f"it is not related, or its identity is missing: {what_to_do}"
     )
-
-
-def path_matches(pattern: str, path: str) -> bool:
-    """Return whether a path fits: `*` at one end, or `{*}` and `{**}` as whole segments."""
-    if "{" in pattern:
-        expression = re.escape(pattern).replace(r"\{\*\*\}", ".*").replace(r"\{\*\}", "[^/]+")
-        return re.fullmatch(expression, path) is not None
-    if pattern.endswith("*"):
-        return path.startswith(pattern[:-1])
-    if pattern.startswith("*"):
-        return path.endswith(pattern[1:])
-    return path == pattern
-
-
-_KIND = {PolicyTargetType.app: "Service", PolicyTargetType.unit: "units of"}
-
-
-def describe(policy: MeshPolicy) -> str:
-    """Return the policy in words."""
-    calls = " or ".join(map(_describe, policy.endpoints)) or "anything"
-    target = policy.target_service or policy.target_app_name or policy.target_selector_labels
-    source = f"{policy.source_app_name} of {policy.source_namespace}"
-    return f"{source} may call {calls} on {_KIND[policy.target_type]} {target}"
-
-
-def _describe(endpoint: Endpoint) -> str:
-    parts = (
-        ",".join(method.value for method in endpoint.methods or []),
-        ",".join(f":{port}" for port in endpoint.ports or []),
-        ",".join(endpoint.paths or []),
-        ",".join(f"as {host}" for host in endpoint.hosts or []),
-    )
-    return " ".join(filter(None, parts)) or "anything"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One policy that was asked for."""
-
-    app: str
-    state: str
-    policy: str
-    reason: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.reason}: {self.policy}" if self.reason else self.policy
-        return f"{self.app}  {self.state}  {textwrap.shorten(text, 160)}"
-
-
-def listing(outcome: Outcome, form: Literal["table", "json"]) -> dict[str, str]:
-    """Return all policies by application: a `table` for a person, or `rows` (JSON) for a script."""
-    accepted = [
-        Row(policy.target_app_name or str(policy.target_service), "accepted", describe(policy))
-        for policy in outcome.accepted
-    ]
-    refused = [Row(each.app, "refused", each.entry, each.reason) for each in outcome.refused]
-    rows = sorted([*accepted, *refused], key=lambda row: (row.app, row.state))
-    shown = (
-        {"rows": json.dumps([asdict(row) for row in rows])}
-        if form == "json"
-        else {"table": "\n".join(map(str, rows))}
-    )
-    return {**shown, "unenforced": outcome.unenforced}

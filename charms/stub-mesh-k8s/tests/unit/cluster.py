@@ -2,56 +2,112 @@
 
 import http.server
 import json
+import re
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 Object = dict[str, Any]
 
 
+_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+
+
 @dataclass
 class Cluster:
-    """Pods by application, policies by name, and what the cluster refuses."""
+    """Pods by model and application, policies by name, and what the cluster refuses.
+
+    Attributes:
+        pods: the labels of an application's pods, beside its name, by `model/application`.
+        authorization_policies: by name.
+        network_policies: by name.
+        knows_istio: whether there are AuthorizationPolicies.
+        trusts: whether the charm may touch policies.
+        private: models at whose pods it may not look.
+        fails: whether each request for policies is answered with 500.
+        hastens: whether what is to be deleted is already gone.
+        writes_left: after so many writes it fails, if a number is given.
+    """
 
     pods: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    policies: dict[str, Object] = field(default_factory=dict[str, Object])
+    authorization_policies: dict[str, Object] = field(default_factory=dict[str, Object])
+    network_policies: dict[str, Object] = field(default_factory=dict[str, Object])
     knows_istio: bool = True
     trusts: bool = True
+    private: frozenset[str] = frozenset()
     fails: bool = False
+    hastens: bool = False
+    writes_left: int | None = None
 
     def answer(self, method: str, url: str, body: bytes) -> tuple[int, Object | None]:
         """Return what the API answers; of a kind that it does not know, nothing in JSON."""
         path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
         if path.endswith("/pods"):
-            return 200, {"items": self._selected(query.get("labelSelector", [""])[0])}
-        if not self.knows_istio:
+            return self._list_pods(path.split("/")[-2], query.get("labelSelector", [""])[0])
+        if "authorizationpolicies" in path and not self.knows_istio:
             return 404, None
-        for refused, code in ((self.fails, 500), (not self.trusts, 403)):
+        for refused, code in ((self._is_down(method), 500), (not self.trusts, 403)):
             if refused:
-                return code, {"kind": "Status", "code": code, "message": "no"}
-        return 200, self._policies(method, path.rpartition("/")[2], body)
+                return _status(code)
+        kind = self.network_policies if "networkpolicies" in path else self.authorization_policies
+        return self._policies(kind, method, path.rpartition("/")[2], query, body)
 
-    def _selected(self, selector: str) -> list[Object]:
+    def _is_down(self, method: str) -> bool:
+        if self.fails or method == "GET" or self.writes_left is None:
+            return self.fails
+        self.writes_left -= 1
+        return self.writes_left < 0
+
+    def _list_pods(self, model: str, selector: str) -> tuple[int, Object]:
+        if model in self.private:
+            return _status(403)
         wanted = dict(pair.split("=") for pair in selector.split(",") if pair)
-        return [
+        found = [
             {"metadata": {"name": app, "labels": {"app.kubernetes.io/name": app, **labels}}}
-            for app, labels in self.pods.items()
-            if wanted.items() <= labels.items()
+            for place, labels in self.pods.items()
+            for namespace, app in [place.split("/")]
+            if namespace == model and wanted.items() <= labels.items()
         ]
+        return 200, {"items": found}
 
-    def _policies(self, method: str, name: str, body: bytes) -> Object:
-        match method:
-            case "PATCH":
-                self.policies[name] = json.loads(body)
-                return self.policies[name]
-            case "DELETE":
-                del self.policies[name]
-                return {"kind": "Status", "status": "Success"}
-            case _:
-                return {"items": list(self.policies.values())}
+    def _policies(
+        self,
+        kind: dict[str, Object],
+        method: str,
+        name: str,
+        query: Mapping[str, list[str]],
+        body: bytes,
+    ) -> tuple[int, Object]:
+        if method == "GET":
+            return 200, {"items": list(kind.values())}
+        if method == "DELETE":
+            del kind[name]
+            return _status(404, "NotFound") if self.hastens else (200, {"kind": "Status"})
+        policy: Object = json.loads(body)
+        if kind.get(name, policy) != policy and query.get("force") != ["true"]:
+            return _status(409)  # as if what is there were somebody else's
+        if not all(map(_VALUE.fullmatch, _label_values(policy["spec"]))):
+            return _status(422)
+        kind[name] = policy
+        return 200, policy
+
+
+def _status(code: int, reason: str = "") -> tuple[int, Object]:
+    return code, {"kind": "Status", "code": code, "reason": reason, "message": "no"}
+
+
+def _label_values(spec: Any) -> list[str]:
+    """Return the values of all selectors, in which Kubernetes takes not everything."""
+    if isinstance(spec, list):
+        return [value for each in cast("list[Any]", spec) for value in _label_values(each)]
+    if not isinstance(spec, dict):
+        return []
+    items = cast("Object", spec).items()
+    own = [value for key, values in items if key == "matchLabels" for value in values.values()]
+    return own + [value for _, each in items for value in _label_values(each)]
 
 
 @contextmanager

@@ -1,73 +1,34 @@
 """What the charm publishes, writes to the cluster and says."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from cluster import Cluster
+from juju import member, policy, state
 from ops import testing
 
 from charm import StubMeshCharm
-from charms.istio_beacon_k8s.v0.service_mesh import (
-    Endpoint,
-    MeshPolicy,
-    Method,
-    PolicyTargetType,
-)
+from charms.istio_beacon_k8s.v0.service_mesh import Endpoint, PolicyTargetType
 
 Context = testing.Context[StubMeshCharm]
+
+ENVOY = (
+    "enforcement=envoy: Input should be 'auto', 'authorization-policy', 'network-policy' or 'none'"
+)
 
 NO_ISTIO = "the cluster has no AuthorizationPolicies: install Istio first"
 
 LABELS = {"istio.io/dataplane-mode": "ambient"}
-
-READ = Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])
-
-
-def policy(**changes: Any) -> MeshPolicy:
-    """Return the policy by which scraper may read the producer's data, with some changes."""
-    fields: dict[str, Any] = {
-        "source_app_name": "scraper",
-        "source_namespace": "demo",
-        "target_app_name": "producer",
-        "target_namespace": "demo",
-        "endpoints": [READ],
-    }
-    return MeshPolicy(**{**fields, **changes})
-
 
 UNIT = policy(target_type=PolicyTargetType.unit, endpoints=[Endpoint(ports=[9090])])
 OVERREACHING = policy(target_app_name="database")
 UNRENDERABLE = policy(target_type=PolicyTargetType.unit)
 
 
-def member(app: str, *policies: MeshPolicy) -> testing.Relation:
-    """Return the relation of an application that asks for these policies."""
-    asked = json.dumps([each.model_dump(mode="json") for each in policies])
-    return testing.Relation(
-        "service-mesh", remote_app_name=app, remote_app_data={"policies": asked}
-    )
-
-
-def state(
-    *relations: testing.RelationBase,
-    leader: bool = True,
-    config: Mapping[str, str | bool] | None = None,
-    units: int = 1,
-) -> testing.State:
-    return testing.State(
-        leader=leader,
-        planned_units=units,
-        model=testing.Model(name="demo"),
-        config=dict(config or {}),
-        relations=relations,
-    )
-
-
 def specs(cluster: Cluster) -> list[Any]:
-    """Return what the cluster has been given, without names."""
-    return [each["spec"] for each in cluster.policies.values()]
+    """Return what Istio has been given, without names."""
+    return [each["spec"] for each in cluster.authorization_policies.values()]
 
 
 def to_service(app: str, **rules: Any) -> dict[str, Any]:
@@ -131,12 +92,14 @@ def test_hardened_denies_what_no_policy_allows(context: Context, cluster: Cluste
 
     context.run(context.on.config_changed(), state(*relations))
 
-    assert cluster.policies.keys() == {
+    assert cluster.authorization_policies.keys() == {
         "mesh-allow-nothing",
         "mesh-allow-nothing-producer",
         "mesh-allow-nothing-scraper",
     }
-    assert {each["metadata"]["namespace"] for each in cluster.policies.values()} == {"demo"}
+    assert {each["metadata"]["namespace"] for each in cluster.authorization_policies.values()} == {
+        "demo"
+    }
     assert specs(cluster)[0] == {}
     assert to_service("producer") in specs(cluster)
     assert to_service("scraper") in specs(cluster)
@@ -156,7 +119,10 @@ def test_application_that_leaves_takes_its_policies_along(context: Context, clus
 
     context.run(context.on.relation_broken(producer), state(producer, scraper))
 
-    assert cluster.policies.keys() == {"mesh-allow-nothing", "mesh-allow-nothing-scraper"}
+    assert cluster.authorization_policies.keys() == {
+        "mesh-allow-nothing",
+        "mesh-allow-nothing-scraper",
+    }
 
 
 def test_follower_writes_nothing(context: Context, cluster: Cluster):
@@ -164,7 +130,7 @@ def test_follower_writes_nothing(context: Context, cluster: Cluster):
         context.on.config_changed(), state(member("producer", policy()), leader=False)
     )
 
-    assert cluster.policies == {}
+    assert cluster.authorization_policies == {}
     assert out.unit_status == testing.ActiveStatus()
 
 
@@ -183,37 +149,25 @@ def test_refuses_what_is_not_the_senders_to_ask_and_keeps_the_rest(
 def test_enforcement_none_deletes_what_was_written(context: Context, cluster: Cluster):
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
-    assert cluster.policies
+    assert cluster.authorization_policies
 
     out = context.run(context.on.config_changed(), state(producer, config={"enforcement": "none"}))
 
-    assert cluster.policies == {}
+    assert cluster.authorization_policies == {}
     assert out.unit_status == testing.ActiveStatus("nothing is enforced: enforcement=none")
 
 
-@pytest.mark.parametrize(
-    ("enforcement", "expected"),
-    [
-        (
-            "auto",
-            testing.ActiveStatus(f"nothing is enforced: {NO_ISTIO}"),
-        ),
-        (
-            "authorization-policy",
-            testing.BlockedStatus(f"enforcement=authorization-policy: {NO_ISTIO}"),
-        ),
-    ],
-)
-def test_says_that_a_cluster_without_istio_enforces_nothing(
-    context: Context, cluster: Cluster, enforcement: str, expected: testing.ActiveStatus
+def test_blocked_where_it_is_to_write_for_an_istio_that_is_not_there(
+    context: Context, cluster: Cluster
 ):
     cluster.knows_istio = False
+    config = {"enforcement": "authorization-policy"}
 
-    out = context.run(
-        context.on.config_changed(), state(member("producer"), config={"enforcement": enforcement})
+    out = context.run(context.on.config_changed(), state(member("producer"), config=config))
+
+    assert out.unit_status == testing.BlockedStatus(
+        f"nothing is enforced: enforcement=authorization-policy, and {NO_ISTIO}"
     )
-
-    assert out.unit_status == expected
 
 
 def test_blocked_until_it_is_trusted(context: Context, cluster: Cluster):
@@ -239,8 +193,8 @@ def test_waits_for_a_cluster_that_fails(context: Context, cluster: Cluster):
     [
         (
             "enforcement",
-            "network-policy",
-            "enforcement=network-policy: Input should be 'auto', 'authorization-policy' or 'none'",
+            "envoy",
+            ENVOY,
         ),
         ("labels", "ambient", "labels=ambient: 'ambient' is no label of Kubernetes as key=value"),
         ("labels", "", "labels=: '' is no label of Kubernetes as key=value"),
@@ -251,13 +205,13 @@ def test_blocked_by_a_bad_option_while_everything_stands(
 ):
     producer = member("producer", policy())
     before = context.run(context.on.config_changed(), state(producer))
-    written = dict(cluster.policies)
+    written = dict(cluster.authorization_policies)
     published = before.get_relation(producer.id)
 
     out = context.run(context.on.config_changed(), state(published, config={option: value}))
 
     assert out.unit_status == testing.BlockedStatus(message)
-    assert cluster.policies == written
+    assert cluster.authorization_policies == written
     assert out.get_relation(producer.id).local_app_data == published.local_app_data
 
 
@@ -278,20 +232,20 @@ def test_last_unit_leaves_nothing_behind(
     context: Context, cluster: Cluster, event: str, leader: bool, config: dict[str, str]
 ):
     context.run(context.on.config_changed(), state(member("producer", policy())))
-    assert cluster.policies
+    assert cluster.authorization_policies
 
     context.run(getattr(context.on, event)(), state(leader=leader, config=config, units=0))
 
-    assert cluster.policies == {}
+    assert cluster.authorization_policies == {}
 
 
 def test_unit_that_restarts_leaves_everything(context: Context, cluster: Cluster):
     context.run(context.on.config_changed(), state(member("producer", policy())))
-    written = dict(cluster.policies)
+    written = dict(cluster.authorization_policies)
 
     context.run(context.on.stop(), state(units=1))
 
-    assert cluster.policies == written
+    assert cluster.authorization_policies == written
 
 
 def test_goes_in_peace_without_trust(context: Context, cluster: Cluster):
@@ -316,7 +270,7 @@ def test_action_lists_what_was_accepted_and_refused(context: Context):
     context.run(context.on.action("policies", {"format": "json"}), state(producer))
 
     results = context.action_results or {}
-    assert results.keys() == {"rows", "unenforced"}
+    assert results.keys() == {"rows", "enforcement", "unenforced"}
     rows = json.loads(results["rows"])
     assert [(row["app"], row["state"], row["reason"]) for row in rows] == [
         ("producer", "accepted", ""),
@@ -337,6 +291,7 @@ def test_action_shows_a_person_a_table_alone(context: Context):
 
     assert context.action_results == {
         "table": "producer  accepted  scraper of demo may call GET :8080 /data on Service producer",
+        "enforcement": "authorization-policy",
         "unenforced": "",
     }
 
@@ -350,7 +305,7 @@ def explain(context: Context, state: testing.State, **params: str | int) -> tupl
 
 
 def test_action_explains_what_is_allowed_and_what_is_not(context: Context, cluster: Cluster):
-    cluster.pods = {"producer": LABELS, "scraper": LABELS}
+    cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
     related = state(member("producer", policy()), member("scraper"))
 
     allowed = explain(context, related)
@@ -359,12 +314,12 @@ def test_action_explains_what_is_allowed_and_what_is_not(context: Context, clust
     assert allowed == ("allowed", "scraper of demo may call GET :8080 /data on Service producer")
     assert denied == (
         "denied",
-        "no policy allows it; scraper may call GET :8080 /data on Service producer",
+        "wrong method; scraper may call GET :8080 /data on Service producer",
     )
 
 
 def test_action_knows_who_has_left_the_mesh(context: Context, cluster: Cluster):
-    cluster.pods = {"producer": LABELS, "scraper": {}}
+    cluster.pods = {"demo/producer": LABELS, "demo/scraper": {}}
     related = state(member("producer", policy()), member("scraper"))
 
     verdict = explain(context, related)
@@ -378,7 +333,7 @@ def test_action_knows_who_has_left_the_mesh(context: Context, cluster: Cluster):
 def test_action_does_not_take_a_name_that_nobody_has_for_an_application(
     context: Context, cluster: Cluster
 ):
-    cluster.pods = {"producer": LABELS, "scraper": LABELS}
+    cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
     related = state(member("producer", policy()), member("scraper"))
 
     assert explain(context, related, **{"from": "scrapr"}) == (
@@ -392,15 +347,31 @@ def test_action_does_not_take_a_name_that_nobody_has_for_an_application(
 
 
 def test_action_explains_a_caller_of_another_model(context: Context, cluster: Cluster):
-    cluster.pods = {"producer": LABELS}
-    related = state(member("producer", policy(source_namespace="remote")))
+    cluster.pods = {"demo/producer": LABELS, "remote/scraper": LABELS, "elsewhere/scraper": {}}
+    remote, elsewhere = policy(source_namespace="remote"), policy(source_namespace="elsewhere")
+    related = state(member("producer", remote, elsewhere))
 
-    assert explain(context, related, model="remote")[0] == "allowed"
-    assert explain(context, related, model="elsewhere")[0] == "denied"
+    assert explain(context, related, model="remote") == (
+        "allowed",
+        "scraper of remote may call GET :8080 /data on Service producer",
+    )
+    assert explain(context, related, model="elsewhere") == (
+        "denied",
+        "no application scraper in model elsewhere is on this mesh, so the caller has no identity",
+    )
+
+
+def test_action_fails_where_it_may_not_look_into_the_callers_model(
+    context: Context, cluster: Cluster
+):
+    cluster.private = frozenset({"remote"})
+
+    with pytest.raises(testing.ActionFailed, match="may not list pods: run `juju trust mesh"):
+        explain(context, state(member("producer", policy())), model="remote")
 
 
 def test_action_does_not_use_a_policy_that_istio_does_not_have(context: Context, cluster: Cluster):
-    cluster.pods = {"producer": LABELS, "scraper": LABELS}
+    cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
 
     asked = state(member("producer", UNRENDERABLE), member("scraper"))
     enforced = state(member("producer", UNIT), member("scraper"))
@@ -409,22 +380,20 @@ def test_action_does_not_use_a_policy_that_istio_does_not_have(context: Context,
     assert explain(context, enforced, to="producer/0", port=9090)[0] == "allowed"
 
 
-def test_action_says_when_nothing_is_enforced(context: Context, cluster: Cluster):
-    cluster.knows_istio = False
+@pytest.mark.usefixtures("cluster")
+def test_action_says_when_nothing_is_enforced(context: Context):
+    unenforced = state(member("producer", policy()), config={"enforcement": "none"})
 
-    verdict = explain(context, state(member("producer", policy())), method="POST")
+    verdict = explain(context, unenforced, method="POST")
 
-    assert verdict == (
-        "allowed",
-        f"nothing is enforced: {NO_ISTIO}",
-    )
+    assert verdict == ("allowed", "nothing is enforced: enforcement=none")
 
 
 @pytest.mark.parametrize(
     ("leader", "config", "message"),
     [
         (False, {}, "only the leader knows: juju run mesh/leader"),
-        (True, {"enforcement": "network-policy"}, "enforcement=network-policy: Input should be"),
+        (True, {"enforcement": "envoy"}, "enforcement=envoy: Input should be"),
     ],
 )
 @pytest.mark.parametrize("action", ["policies", "explain"])

@@ -1,10 +1,15 @@
 """Who may call whom: every call that is allowed has one beside it that is not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from juju import policy
 
+import calls
+import listing
 import mesh
+import words
 from charms.istio_beacon_k8s.v0.service_mesh import (
     Endpoint,
     MeshPolicy,
@@ -14,24 +19,13 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
 )
 
 
-def policy(**changes: Any) -> MeshPolicy:
-    fields: dict[str, Any] = {
-        "source_app_name": "scraper",
-        "source_namespace": "demo",
-        "target_app_name": "producer",
-        "target_namespace": "demo",
-        "endpoints": [Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])],
-    }
-    return MeshPolicy(**{**fields, **changes})
-
-
 def unit_policy(**changes: Any) -> MeshPolicy:
     return policy(
         target_type=PolicyTargetType.unit, **{"endpoints": [Endpoint(ports=[9090])], **changes}
     )
 
 
-def call(**changes: Any) -> mesh.Call:
+def call(**changes: Any) -> calls.Call:
     """Return the call that `policy` allows, with some changes."""
     fields: dict[str, Any] = {
         "source": "scraper",
@@ -40,18 +34,35 @@ def call(**changes: Any) -> mesh.Call:
         "port": 8080,
         "path": "/data",
     }
-    return mesh.Call(**{**fields, **changes})
+    return calls.Call(**{**fields, **changes})
 
 
-def allows(
+EVERYBODY = ("demo/producer", "demo/scraper", "demo/outsider", "remote/scraper")
+L7, L4, NEITHER = "authorization-policy", "network-policy", "none"
+BEYOND_L4 = "methods and paths are not enforced"
+
+
+def decide(
     *policies: MeshPolicy,
-    call: mesh.Call,
-    members: tuple[str, ...] = ("producer", "scraper", "outsider"),
+    call: calls.Call,
+    members: tuple[str, ...] = EVERYBODY,
     hardened: bool = True,
-    unenforced: str = "",
-) -> bool:
-    outcome = mesh.Outcome(policies, [], unenforced)
-    return mesh.Mesh("demo", frozenset(members), hardened, outcome).decide(call).allowed
+    enforcement: mesh.Enforcement = L7,
+    refused: tuple[Refusal, ...] = (),
+) -> mesh.Verdict:
+    unenforced = {L7: "", L4: BEYOND_L4, NEITHER: "nothing is enforced"}[enforcement]
+    outcome = mesh.Outcome(policies, refused, enforcement, unenforced)
+    pairs = [member.split("/") for member in members]
+    on_mesh = frozenset((model, app) for model, app in pairs)
+    return mesh.Mesh("demo", on_mesh, hardened, outcome).decide(call)
+
+
+def allows(*policies: MeshPolicy, call: calls.Call, **circumstances: Any) -> bool:
+    return decide(*policies, call=call, **circumstances).allowed
+
+
+def denied(reason: str) -> mesh.Verdict:
+    return mesh.Verdict(False, reason)
 
 
 def test_policy_allows_what_it_names():
@@ -123,30 +134,34 @@ def test_one_of_several_endpoints_is_enough_but_not_parts_of_two():
     assert not allows(read_or_admin, call=call(method="POST", path="/data"))
 
 
-def test_policy_of_another_service_is_not_about_the_application():
+def test_policy_of_another_service_is_about_that_one_alone():
     other = policy(target_service="producer-admin")
 
-    assert allows(other, call=call(target="producer-admin"), members=("producer-admin", "scraper"))
+    assert allows(other, call=call(target="producer-admin"))
+    assert not allows(other, call=call(target="producer-admin", method="POST"))
     assert not allows(other, call=call())
+    assert allows(
+        other, call=call(target="producer-admin", method="POST"), members=("demo/scraper",)
+    )
 
 
 def test_policy_in_another_namespace_is_not_about_this_one():
     assert not allows(policy(target_namespace="other"), call=call())
 
 
-def test_caller_that_left_the_mesh_has_no_identity():
-    assert not allows(policy(), call=call(), members=("producer",))
-
-
 def test_caller_of_another_model_is_taken_at_its_identity():
     remote = policy(source_namespace="remote")
 
-    assert allows(remote, call=call(source_model="remote"), members=("producer",))
-    assert not allows(remote, call=call(), members=("producer",))
+    assert allows(remote, call=call(source_model="remote"))
+    assert not allows(remote, call=call())
+    assert not allows(remote, call=call(source_model="remote"), members=("demo/producer",))
 
 
 def test_application_that_left_the_mesh_is_open():
-    assert allows(policy(), call=call(method="POST"), members=("scraper",))
+    assert decide(policy(), call=call(method="POST"), members=("demo/scraper",)) == mesh.Verdict(
+        True, "no application producer in model demo is on this mesh, so nothing is enforced there"
+    )
+    assert not allows(policy(), call=call(method="POST"))
 
 
 def test_application_without_policies_is_open_unless_hardened():
@@ -159,7 +174,8 @@ def test_application_with_a_policy_is_closed_to_others_hardened_or_not():
 
 
 def test_nothing_is_denied_where_nothing_is_enforced():
-    assert allows(call=call(), unenforced="enforcement=none")
+    assert decide(call=call(), enforcement="none") == mesh.Verdict(True, "nothing is enforced")
+    assert not allows(call=call(), enforcement="network-policy")
 
 
 @pytest.mark.parametrize(
@@ -180,11 +196,11 @@ def test_nothing_is_denied_where_nothing_is_enforced():
     ],
 )
 def test_paths_fit_as_istio_has_it(pattern: str, path: str, fits: bool):
-    assert mesh.path_matches(pattern, path) is fits
+    assert calls.path_matches(pattern, path) is fits
 
 
 @pytest.mark.parametrize(
-    ("described", "words"),
+    ("described", "said"),
     [
         (policy(), "scraper of demo may call GET :8080 /data on Service producer"),
         (unit_policy(), "scraper of demo may call :9090 on units of producer"),
@@ -195,34 +211,187 @@ def test_paths_fit_as_istio_has_it(pattern: str, path: str, fits: bool):
         ),
     ],
 )
-def test_policy_in_words(described: MeshPolicy, words: str):
-    assert mesh.describe(described) == words
+def test_policy_in_words(described: MeshPolicy, said: str):
+    assert words.describe(described) == said
+
+
+METRICS = policy(endpoints=[Endpoint(ports=[9090], methods=[Method.get], paths=["/metrics"])])
+MAY = "scraper may call GET :8080 /data, GET :9090 /metrics on Service producer"
 
 
 @pytest.mark.parametrize(
-    ("changes", "may"),
+    ("changes", "reason"),
     [
-        ({"method": "POST"}, "scraper may call GET :8080 /data, GET :9090 on Service producer"),
-        ({"target": "producer/0"}, "scraper may call :9090 on units of producer"),
-        ({"source": "outsider"}, "outsider may call nothing on Service producer"),
+        ({"method": "POST"}, f"wrong method; {MAY}"),
+        ({"path": "/admin"}, f"wrong path; {MAY}"),
+        ({"port": 80}, f"wrong port; {MAY}"),
+        ({"method": "POST", "path": "/admin"}, f"wrong method and path; {MAY}"),
+        ({"port": 9090}, f"wrong path; {MAY}"),
+        ({"source": "outsider"}, "no relation gives it: producer has no policy for outsider"),
+        (
+            {"source": "nobody"},
+            "no application nobody in model demo is on this mesh, so the caller has no identity",
+        ),
+        ({"target": "producer/0"}, f"nothing is allowed on units of producer; {MAY}"),
     ],
 )
-def test_denial_says_what_the_caller_may_do_there_instead(changes: dict[str, Any], may: str):
-    metrics = policy(endpoints=[Endpoint(ports=[9090], methods=[Method.get])])
-    outcome = mesh.Outcome([policy(), metrics, unit_policy()], [])
-    members = frozenset({"producer", "scraper", "outsider"})
+def test_denial_names_the_obstacle(changes: dict[str, Any], reason: str):
+    assert decide(policy(), METRICS, call=call()).allowed
+    assert decide(policy(), METRICS, call=call(**changes)) == denied(reason)
 
-    verdict = mesh.Mesh("demo", members, True, outcome).decide(call(**changes))
 
-    assert verdict == mesh.Verdict(False, f"no policy allows it; {may}")
+def test_denial_at_a_unit_says_what_is_allowed_there():
+    assert decide(policy(), unit_policy(), call=call(target="producer/0")) == denied(
+        "wrong port; scraper may call :9090 on units of producer"
+    )
+
+
+def test_permission_names_the_policy():
+    assert decide(METRICS, policy(), call=call()) == mesh.Verdict(
+        True, "scraper of demo may call GET :8080 /data on Service producer"
+    )
+
+
+def test_caller_of_another_model_without_a_policy_is_told_what_it_takes():
+    how = "integrate its require-cmr-mesh with the same offer"
+    alias = f"remote-{'0123456789abcdef' * 2}"
+    remote = call(source_model="remote")
+
+    assert decide(policy(), call=remote) == denied(
+        "producer has no policy for scraper of remote: "
+        f"it is not related, or its identity is missing: {how}"
+    )
+    assert decide(policy(source_app_name=alias), call=remote) == denied(
+        f"producer knows a caller as {alias} alone, its identity is missing: {how}"
+    )
+    assert allows(policy(source_namespace="remote"), call=remote)
+
+
+def refusal(entry: str, app: str = "producer") -> Refusal:
+    return Refusal(app, entry, "for a reason")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(policy().model_dump_json()),
+        refusal(policy().model_dump_json(), app="greedy"),
+        refusal('[{"source_app_name": "scraper", "endpoints": [{"ports": [0]}]}]'),
+        refusal('[{"source_app_name": "scraper"'),
+    ],
+)
+def test_denial_says_that_what_would_allow_it_was_refused(refused: Refusal):
+    reason = f"{refused.app} asked for it and was refused: for a reason"
+
+    assert decide(METRICS, call=call(), refused=(refused,)) == denied(reason)
+    assert decide(call=call(), refused=(refused,)) == denied(reason)
+    assert allows(policy(), call=call(), refused=(refused,))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(METRICS.model_dump_json()),
+        refusal(policy(source_app_name="outsider").model_dump_json()),
+        refusal(policy(target_app_name="database").model_dump_json()),
+        refusal('[{"source_app_name": "outsider"'),
+        refusal('[{"source_app_name": "scraper"', app="database"),
+    ],
+)
+def test_denial_does_not_speak_of_what_would_not_allow_it(refused: Refusal):
+    reason = "no relation gives it: producer has no policy for scraper"
+
+    assert decide(call=call(), refused=(refused,)) == denied(reason)
+
+
+@pytest.mark.parametrize(("service", "is_about"), [("producer", True), ("other", False)])
+def test_service_that_has_no_network_policy_is_spoken_of_by_its_name(service: str, is_about: bool):
+    unfit = policy(target_app_name=None, target_service=service)
+    refused = (refusal(unfit.model_dump_json()),)
+
+    verdict = decide(call=call(), refused=refused, enforcement="network-policy")
+
+    assert ("refused" in verdict.reason) is is_about
+    assert not verdict.allowed
+
+
+def test_unit_target_without_bounds_would_have_allowed_it():
+    boundless = unit_policy(target_app_name=None)
+    refused = (refusal(boundless.model_dump_json()),)
+
+    assert decide(call=call(target="producer/0", port=9090), refused=refused) == denied(
+        "producer asked for it and was refused: for a reason"
+    )
+    assert "refused" not in decide(call=call(target="producer/0"), refused=refused).reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "scraper of demo may call GET :8080 /data on Service producer"),
+        (
+            {"method": "POST"},
+            f"scraper of demo may call GET :8080 /data on Service producer; {BEYOND_L4}",
+        ),
+        (
+            {"path": "/admin", "target": "producer/0"},
+            f"scraper of demo may call GET :8080 /data on Service producer; {BEYOND_L4}",
+        ),
+    ],
+)
+def test_network_policy_allows_whatever_is_on_the_port(changes: dict[str, Any], reason: str):
+    verdict = decide(policy(), call=call(**changes), enforcement="network-policy")
+
+    assert verdict == mesh.Verdict(True, reason)
+
+
+def test_network_policy_for_units_lets_in_on_the_service_too():
+    units = unit_policy(endpoints=[Endpoint(ports=[8080])])
+    reason = f"scraper of demo may call :8080 on units of producer; {BEYOND_L4}"
+
+    assert decide(units, call=call(), enforcement="network-policy") == mesh.Verdict(True, reason)
+    assert not allows(units, call=call())
+
+
+BOTH = "scraper may call GET :8080 /data on Service producer and :9090 on units of producer"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"port": 80, "method": "POST"}, f"wrong port; {BOTH}"),
+        ({"source": "outsider"}, "no relation gives it: producer has no policy for outsider"),
+    ],
+)
+def test_network_policy_denies_other_callers_and_ports(changes: dict[str, Any], reason: str):
+    policies = policy(), unit_policy()
+
+    assert allows(*policies, call=call(), enforcement="network-policy")
+    assert decide(*policies, call=call(**changes), enforcement="network-policy") == denied(reason)
+
+
+def test_network_policy_for_another_service_is_about_the_same_pods():
+    other = policy(target_service="producer-admin")
+
+    for target in ("producer", "producer/0", "producer-admin"):
+        there = call(target=target)
+        assert allows(other, call=there, enforcement="network-policy")
+        assert not allows(other, call=replace(there, port=1), enforcement="network-policy")
+
+
+def test_application_with_any_network_policy_is_closed_to_others_hardened_or_not():
+    outsider = call(source="outsider", target="producer/0")
+
+    assert not allows(policy(), call=outsider, hardened=False, enforcement="network-policy")
+    assert allows(policy(), call=outsider, hardened=False)
 
 
 def test_listing_is_sorted_by_application_and_shortens_what_is_long_for_a_person():
     refusal = Refusal("database", "x" * 500, "not JSON")
-    outcome = mesh.Outcome([policy()], [refusal])
+    outcome = mesh.Outcome([policy()], [refusal], "authorization-policy")
 
-    assert mesh.listing(outcome, "table")["table"].splitlines() == [
+    assert listing.listing(outcome, "table")["table"].splitlines() == [
         "database  refused  not JSON: [...]",
         "producer  accepted  scraper of demo may call GET :8080 /data on Service producer",
     ]
-    assert "x" * 500 in mesh.listing(outcome, "json")["rows"]
+    assert "x" * 500 in listing.listing(outcome, "json")["rows"]

@@ -1,0 +1,397 @@
+"""Which kind of policies the cluster gets: NetworkPolicies, or those for Istio, or neither.
+
+What NetworkPolicies let in is worked out by Kubernetes' rules from what the charm wrote.
+"""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cluster import Cluster, Object
+from juju import READ, member, policy, state
+from ops import testing
+
+from charm import StubMeshCharm
+from charms.istio_beacon_k8s.v0.service_mesh import Endpoint, MeshPolicy, PolicyTargetType
+
+Context = testing.Context[StubMeshCharm]
+Pod = tuple[str, dict[str, str]]
+
+ON = {"istio.io/dataplane-mode": "ambient"}
+UNENFORCED = "methods and paths are not enforced: NetworkPolicies know pods and ports alone"
+
+
+def pod(app: str, model: str = "demo", labels: dict[str, str] = ON) -> Pod:
+    return model, {"app.kubernetes.io/name": app, **labels}
+
+
+PRODUCER, SCRAPER, OUTSIDER = pod("producer"), pod("scraper"), pod("outsider")
+
+
+def lets_in(cluster: Cluster, source: Pod, target: Pod, port: int = 8080) -> bool:
+    """Return whether a CNI would let the source connect, by the NetworkPolicies of the cluster.
+
+    https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    """
+    rules = [
+        each["spec"].get("ingress", [])
+        for each in cluster.network_policies.values()
+        if each["metadata"]["namespace"] == target[0]
+        and selects(each["spec"]["podSelector"], target[1])
+        and each["spec"]["policyTypes"] == ["Ingress"]
+    ]
+    return not rules or any(
+        any(is_peer(peer, source) for peer in rule["from"])
+        and ("ports" not in rule or {"port": port, "protocol": "TCP"} in rule["ports"])
+        for ingress in rules
+        for rule in ingress
+    )
+
+
+def is_peer(peer: Object, pod: Pod) -> bool:
+    namespace = {"kubernetes.io/metadata.name": pod[0]}
+    return selects(peer["namespaceSelector"], namespace) and selects(peer["podSelector"], pod[1])
+
+
+def selects(selector: Object, labels: dict[str, str]) -> bool:
+    return selector["matchLabels"].items() <= labels.items()
+
+
+def enforced(
+    context: Context, cluster: Cluster, *policies: MeshPolicy, **config: Any
+) -> testing.State:
+    """Have the producer ask for these policies on a cluster without Istio."""
+    cluster.knows_istio = False
+    relations = member("producer", *policies), member("scraper")
+    return context.run(context.on.config_changed(), state(*relations, config=config))
+
+
+@pytest.mark.parametrize("enforcement", ["auto", "network-policy"])
+def test_related_application_gets_in_on_its_port_and_nobody_else_does(
+    context: Context, cluster: Cluster, enforcement: str
+):
+    out = enforced(context, cluster, policy(), enforcement=enforcement)
+
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+    assert not lets_in(cluster, SCRAPER, PRODUCER, port=9090)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+    assert not lets_in(cluster, PRODUCER, SCRAPER)
+    assert out.unit_status == testing.ActiveStatus(UNENFORCED)
+
+
+def test_both_ends_have_to_be_on_the_mesh(context: Context, cluster: Cluster):
+    enforced(context, cluster, policy())
+
+    assert not lets_in(cluster, pod("scraper", labels={}), PRODUCER)
+    assert lets_in(cluster, OUTSIDER, pod("producer", labels={}))
+
+
+def test_labels_of_the_option_are_those_of_the_mesh(context: Context, cluster: Cluster):
+    both = {"mesh": "demo", "team": "a"}
+    producer = pod("producer", labels=both)
+
+    enforced(context, cluster, policy(), labels="mesh=demo,team=a")
+
+    assert lets_in(cluster, pod("scraper", labels=both), producer)
+    assert not lets_in(
+        cluster, pod("scraper", labels={"mesh": "demo"}), pod("producer", labels=both)
+    )
+    assert not lets_in(cluster, OUTSIDER, producer)
+
+
+def test_caller_of_another_model_is_let_in_from_there_alone(context: Context, cluster: Cluster):
+    enforced(context, cluster, policy(source_namespace="remote"))
+
+    assert lets_in(cluster, pod("scraper", model="remote"), PRODUCER)
+    assert not lets_in(cluster, SCRAPER, PRODUCER)
+    assert not lets_in(cluster, pod("scraper", model="elsewhere"), PRODUCER)
+
+
+def test_hardened_closes_who_has_no_policy(context: Context, cluster: Cluster):
+    enforced(context, cluster, policy())
+    assert not lets_in(cluster, PRODUCER, SCRAPER)
+
+    enforced(context, cluster, policy(), hardened=False)
+    assert lets_in(cluster, PRODUCER, SCRAPER)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "let_in", "denied"),
+    [
+        ([READ, Endpoint(ports=[9090])], [8080, 9090], [22]),
+        ([Endpoint(ports=[1, 2])], [1, 2], [3]),
+        ([], [1, 8080], []),
+        ([READ, Endpoint(paths=["/metrics"])], [1, 8080], []),
+    ],
+)
+def test_ports_are_those_of_all_endpoints_or_any_where_one_has_none(
+    context: Context,
+    cluster: Cluster,
+    endpoints: list[Endpoint],
+    let_in: list[int],
+    denied: list[int],
+):
+    enforced(context, cluster, policy(endpoints=endpoints))
+
+    assert all(lets_in(cluster, SCRAPER, PRODUCER, port) for port in let_in)
+    assert not any(lets_in(cluster, SCRAPER, PRODUCER, port) for port in denied)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"target_type": PolicyTargetType.unit, "endpoints": [Endpoint(ports=[8080])]},
+        {
+            "target_type": PolicyTargetType.unit,
+            "endpoints": [Endpoint(ports=[8080])],
+            "target_app_name": None,
+            "target_selector_labels": {"app.kubernetes.io/name": "producer"},
+        },
+        {"target_service": "producer-admin"},
+    ],
+)
+def test_units_selected_pods_and_other_services_are_pods_of_the_application(
+    context: Context, cluster: Cluster, target: dict[str, Any]
+):
+    enforced(context, cluster, policy(**target))
+
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+    assert not lets_in(cluster, SCRAPER, OUTSIDER)
+
+
+def test_policies_that_differ_at_l7_alone_are_one(context: Context, cluster: Cluster):
+    enforced(context, cluster, policy(), policy(endpoints=[Endpoint(ports=[8080])]))
+
+    assert len(cluster.network_policies) == 2  # with the one that allows nothing
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+
+
+def test_names_are_legal_and_differ_however_long_they_would_be(cluster: Cluster):
+    context = testing.Context(StubMeshCharm, app_name="m" * 63)
+    far = {"source_namespace": "s" * 63, "target_app_name": "p" * 63}
+    source = f"{'S' * 61}.1"
+    policies = [
+        policy(source_app_name=source, endpoints=[Endpoint(ports=[port])], **far) for port in (1, 2)
+    ]
+    config = {"enforcement": "network-policy", "hardened": False}
+
+    context.run(context.on.config_changed(), state(member("p" * 63, *policies), config=config))
+
+    names = cluster.network_policies.keys()
+    assert len(names) == 2
+    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("unfit", "reason"),
+    [
+        (
+            {"target_app_name": None, "target_service": "metrics"},
+            "a NetworkPolicy is about pods, and this names only a Service",
+        ),
+        (
+            {
+                "target_app_name": None,
+                "target_type": PolicyTargetType.unit,
+                "target_selector_labels": {"app.kubernetes.io/name": "producer", "tier": "no!"},
+            },
+            "no",
+        ),
+    ],
+)
+def test_what_cannot_be_written_is_refused_and_the_rest_stands(
+    context: Context, cluster: Cluster, unfit: dict[str, Any], reason: str
+):
+    out = enforced(context, cluster, policy(**unfit), policy())
+
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+    assert out.unit_status == testing.ActiveStatus(
+        f"{UNENFORCED}; refused policies: 1; run the action policies"
+    )
+    context.run(context.on.action("policies", {"format": "json"}), out)
+    results = context.action_results or {}
+    rows = [(row["state"], row["reason"]) for row in json.loads(results["rows"])]
+    assert sorted(rows) == [("accepted", ""), ("refused", reason)]
+    assert (results["enforcement"], results["unenforced"]) == ("network-policy", UNENFORCED)
+
+
+def test_application_that_leaves_takes_its_network_policies_along(
+    context: Context, cluster: Cluster
+):
+    cluster.knows_istio = False
+    producer = member("producer", policy())
+    context.run(context.on.config_changed(), state(producer))
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+
+    context.run(context.on.relation_broken(producer), state(producer))
+
+    assert not lets_in(cluster, SCRAPER, PRODUCER)
+    assert cluster.network_policies.keys() == {"mesh-allow-nothing"}
+
+
+def test_nothing_is_written_that_is_there(context: Context, cluster: Cluster):
+    out = enforced(context, cluster, policy())
+    cluster.writes_left = 0
+
+    out = context.run(context.on.update_status(), out)
+
+    assert out.unit_status == testing.ActiveStatus(UNENFORCED)
+
+
+def test_what_somebody_changed_is_put_right(context: Context, cluster: Cluster):
+    out = enforced(context, cluster, policy())
+    for each in cluster.network_policies.values():
+        each["spec"]["podSelector"] = {"matchLabels": {"nobody": ""}}
+    assert lets_in(cluster, OUTSIDER, PRODUCER)
+
+    context.run(context.on.update_status(), out)
+
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+
+
+def test_istio_that_comes_later_takes_over(context: Context, cluster: Cluster):
+    out = enforced(context, cluster, policy())
+    cluster.knows_istio = True
+
+    out = context.run(context.on.update_status(), out)
+
+    assert cluster.network_policies == {}
+    assert len(cluster.authorization_policies) == 4
+    assert out.unit_status == testing.ActiveStatus()
+
+
+@pytest.mark.parametrize("policies", [[], [policy()]])
+def test_istio_is_looked_for_when_there_is_nothing_to_write(
+    context: Context, cluster: Cluster, policies: list[MeshPolicy]
+):
+    out = enforced(context, cluster, *policies, hardened=False)
+
+    assert len(cluster.network_policies) == len(policies)
+    assert out.unit_status == testing.ActiveStatus(UNENFORCED)
+
+
+def counts(cluster: Cluster) -> tuple[int, int]:
+    return len(cluster.authorization_policies), len(cluster.network_policies)
+
+
+EXPECTED = {
+    ("auto", True): (4, 0),
+    ("auto", False): (0, 2),
+    ("authorization-policy", True): (4, 0),
+    ("authorization-policy", False): (0, 0),
+    ("network-policy", True): (0, 2),
+    ("network-policy", False): (0, 2),
+    ("none", True): (0, 0),
+    ("none", False): (0, 0),
+}
+"""How many of each kind there are, by the option and whether the cluster knows Istio."""
+
+
+@pytest.mark.parametrize("before", ["authorization-policy", "network-policy"])
+@pytest.mark.parametrize(("enforcement", "knows_istio"), EXPECTED)
+def test_option_decides_which_kind_there_is_and_the_other_is_deleted(
+    context: Context, cluster: Cluster, before: str, enforcement: str, knows_istio: bool
+):
+    related = member("producer", policy()), member("scraper")
+    context.run(context.on.config_changed(), state(*related, config={"enforcement": before}))
+    if not knows_istio:  # whoever removes Istio removes its policies
+        cluster.knows_istio, cluster.authorization_policies = False, {}
+
+    context.run(context.on.config_changed(), state(*related, config={"enforcement": enforcement}))
+
+    assert counts(cluster) == EXPECTED[enforcement, knows_istio]
+
+
+@pytest.mark.parametrize(
+    ("option", "used"), [("auto", "network-policy"), ("authorization-policy", "none")]
+)
+def test_action_says_what_is_used_and_not_what_is_wanted(
+    context: Context, cluster: Cluster, option: str, used: str
+):
+    out = enforced(context, cluster, policy(), enforcement=option)
+
+    context.run(context.on.action("policies", {"format": "table"}), out)
+
+    assert (context.action_results or {})["enforcement"] == used
+
+
+@pytest.mark.parametrize(
+    ("to", "writes"),
+    [
+        *(("authorization-policy", writes) for writes in range(4 + 2)),
+        *(("network-policy", writes) for writes in range(2 + 4)),
+        *(("none", writes) for writes in range(4)),
+    ],
+)
+def test_switch_that_breaks_off_is_completed_by_the_next_event(
+    context: Context, cluster: Cluster, to: str, writes: int
+):
+    related = member("producer", policy()), member("scraper")
+    start = "network-policy" if to == "authorization-policy" else "authorization-policy"
+    context.run(context.on.config_changed(), state(*related, config={"enforcement": start}))
+    switched = state(*related, config={"enforcement": to})
+    cluster.writes_left = writes
+    broken = context.run(context.on.config_changed(), switched)
+    assert isinstance(broken.unit_status, testing.WaitingStatus)
+    assert any(counts(cluster))
+
+    cluster.writes_left = None
+    context.run(context.on.update_status(), switched)
+
+    assert counts(cluster) == EXPECTED[to, True]
+
+
+def test_what_is_already_gone_need_not_be_deleted(context: Context, cluster: Cluster):
+    out = enforced(context, cluster, policy())
+    cluster.hastens = True
+
+    out = context.run(context.on.config_changed(), replace(out, config={"enforcement": "none"}))
+
+    assert cluster.network_policies == {}
+    assert out.unit_status == testing.ActiveStatus("nothing is enforced: enforcement=none")
+
+
+@pytest.mark.parametrize("leader", [True, False])
+def test_last_unit_leaves_no_network_policy_behind(
+    context: Context, cluster: Cluster, leader: bool
+):
+    enforced(context, cluster, policy())
+    assert cluster.network_policies
+
+    context.run(context.on.remove(), state(leader=leader, units=0))
+
+    assert cluster.network_policies == {}
+
+
+def test_blocked_until_it_may_write_network_policies(context: Context, cluster: Cluster):
+    cluster.trusts = False
+
+    out = enforced(context, cluster, policy())
+
+    assert out.unit_status == testing.BlockedStatus(
+        "may not list networkpolicies: run `juju trust mesh --scope=cluster`"
+    )
+
+
+def test_action_says_what_a_network_policy_does_not_look_at(context: Context, cluster: Cluster):
+    out = enforced(context, cluster, policy())
+    cluster.pods = {"demo/producer": ON, "demo/scraper": ON}
+    call = {"from": "scraper", "to": "producer", "port": 8080, "method": "POST"}
+
+    context.run(context.on.action("explain", call), out)
+    assert context.action_results == {
+        "verdict": "allowed",
+        "reason": f"scraper of demo may call GET :8080 /data on Service producer; {UNENFORCED}",
+    }
+
+    context.run(context.on.action("explain", {**call, "port": 9090}), out)
+    assert context.action_results == {
+        "verdict": "denied",
+        "reason": "wrong port; scraper may call GET :8080 /data on Service producer",
+    }
