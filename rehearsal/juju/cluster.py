@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any, cast
 
 from rehearsal.addresses import Network
@@ -45,7 +46,8 @@ class Cluster:
     def add_model(self, model: Model) -> None:
         """Make the model's namespace."""
         labels = {"app.kubernetes.io/managed-by": "juju", "model.juju.is/name": model.name}
-        self._store.put(_object("v1", "Namespace", None, model.name, labels=labels))
+        namespace = _object("v1", "Namespace", None, model.name, labels=labels)
+        self._store.put(namespace | {"status": {"phase": "Active"}})
 
     def remove_model(self, model: Model) -> None:
         """Remove the namespace and all in it."""
@@ -90,8 +92,11 @@ class Cluster:
         }
         pod = _object("v1", "Pod", app.model.name, unit.pod_name, labels=labels)
         names = {"hostname": unit.pod_name, "subdomain": f"{app.name}-endpoints"}
-        pod |= {"spec": template["spec"] | names, "status": _pod_status(address, ready=True)}
-        self._store.put(pod)
+        spec = template["spec"] | names
+        started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status = _pod_status(spec, address, started, ready=True)
+        self._store.put(pod | {"spec": spec, "status": status})
+        self._count_pods(app)
         return address, revision
 
     def set_ready(self, unit: Unit, ready: bool) -> None:
@@ -99,11 +104,27 @@ class Cluster:
         with self._store.lock:
             pod = self._store.get("Pod", unit.app.model.name, unit.pod_name)
             if pod:
-                self._store.put(pod | {"status": _pod_status(pod["status"]["podIP"], ready=ready)})
+                started = pod["metadata"]["creationTimestamp"]
+                address = pod["status"]["podIP"]
+                status = _pod_status(pod["spec"], address, started, ready=ready)
+                self._store.put(pod | {"status": status})
+                self._count_pods(unit.app)
 
     def remove_pod(self, unit: Unit) -> None:
         """Remove a unit's pod."""
         self._store.delete("Pod", unit.app.model.name, unit.pod_name)
+        self._count_pods(unit.app)
+
+    def _count_pods(self, app: Application) -> None:
+        """Have the StatefulSet say how many pods it has."""
+        model, labels = app.model.name, {"app.kubernetes.io/name": app.name}
+        with self._store.lock:
+            pods = self._store.list("Pod", model, labels)
+            ready = [pod for pod in pods if _ready(True) in pod["status"].get("conditions", ())]
+            found = self._store.get("StatefulSet", model, app.name)
+            if found:
+                status = {"replicas": len(pods), "readyReplicas": len(ready)}
+                self._store.put(found | {"status": status})
 
     def take_deleted(self) -> set[str]:
         """Return the addresses of the pods that were deleted since the last call."""
@@ -204,10 +225,22 @@ def _binding(app: Application, kind: str, name: str) -> Object:
     }
 
 
-def _pod_status(address: str, *, ready: bool) -> Object:
-    condition = {"type": "Ready", "status": "True" if ready else "False"}
-    return {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]} | {
-        "conditions": [condition]
+def _ready(ready: bool) -> Object:
+    return {"type": "Ready", "status": "True" if ready else "False"}
+
+
+def _pod_status(spec: Object, address: str, started: str, *, ready: bool) -> Object:
+    containers = [
+        {"name": each["name"], "image": each["image"], "imageID": "", "restartCount": 0}
+        | {"ready": ready, "state": {"running": {"startedAt": started}}}
+        for each in spec["containers"]
+    ]
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "conditions": [_ready(ready)],
+        "containerStatuses": containers,
     }
 
 

@@ -1,7 +1,7 @@
 """What an object must be to be stored, and what Kubernetes adds to a new one.
 
-The rules that charms run into: names, labels, data, and what is fixed in a StatefulSet. Other rules
-of the kinds, and the schemas of custom resources, are not checked.
+The rules that charms run into: schemas, names, labels, and what is fixed in a StatefulSet. Other
+rules of the kinds are not checked.
 """
 
 import json
@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rehearsal.kubernetes import schemas
 from rehearsal.kubernetes.patches import is_map
 from rehearsal.kubernetes.resources import Resource
-from rehearsal.kubernetes.status import Cause, bad_request, invalid, not_done
+from rehearsal.kubernetes.status import Cause, StatusError, bad_request, invalid, not_done
 from rehearsal.kubernetes.store import Object
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -20,26 +21,30 @@ _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _RBAC_NAME = re.compile(r"(?!\.\.?$)[^/%]+")
 
-_MAY_CHANGE = (
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-)
+_DEFAULTS: dict[str, Object] = {
+    "Pod": {"restartPolicy": "Always"},
+    "Service": {"type": "ClusterIP", "sessionAffinity": "None", "ports": []},
+    "StatefulSet": {
+        "replicas": 1,
+        "podManagementPolicy": "OrderedReady",
+        "updateStrategy": {"type": "RollingUpdate"},
+    },
+}
+_FIXED = ("podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates")
+"""What cannot change in the spec of a StatefulSet."""
 
 
-def completed(obj: Object, resource: Resource) -> Object:
+def _completed(obj: Object, resource: Resource) -> Object:
     """Return a new object with what Kubernetes adds at once, as far as charms look at it."""
     if resource.has_status:
         obj = without_status(obj)
     match resource.kind:
         case "Namespace":
             return {**obj, "status": {"phase": "Active"}}
+        case "Pod":
+            return {**obj, "status": {"phase": "Pending"}}
         case "StatefulSet":
-            return {**obj, "spec": {"replicas": 1, **obj["spec"]}, "status": {"replicas": 0}}
+            return {**obj, "status": {"replicas": 0}}
         case "CustomResourceDefinition":
             conditions = [
                 {"type": name, "status": "True"} for name in ("NamesAccepted", "Established")
@@ -49,39 +54,85 @@ def completed(obj: Object, resource: Resource) -> Object:
             return obj
 
 
+def _defaulted(obj: Object) -> Object:
+    """Return an object with the defaults that its kind has where nothing is said.
+
+    Those that clients look at: https://kubernetes.io/docs/reference/kubernetes-api/
+    """
+    spec = {**_DEFAULTS.get(obj["kind"], {}), **obj.get("spec", {})}
+    if obj["kind"] == "NetworkPolicy" and "policyTypes" not in spec:
+        spec["policyTypes"] = ["Ingress", *(["Egress"] if "egress" in spec else [])]
+    if obj["kind"] == "Service":
+        spec["ports"] = [
+            {"protocol": "TCP", "targetPort": port["port"], **port} for port in spec["ports"]
+        ]
+    return {**obj, "spec": spec} if spec else obj
+
+
 def without_status(obj: Object) -> Object:
     """Return an object without what its owner alone says of it."""
     return {name: value for name, value in obj.items() if name != "status"}
 
 
-def check_types(obj: Object) -> None:
-    """Refuse, with 400, labels, annotations and data that are not strings."""
-    maps = {name: obj["metadata"].get(name) for name in ("labels", "annotations")}
-    if obj["kind"] == "ConfigMap":
-        maps["data"] = obj.get("data")
-    for name, value in maps.items():
-        if not _is_strings(value or {}):
-            raise bad_request(
-                f'{obj["kind"]} in version "{obj["apiVersion"]}" cannot be handled as a'
-                f" {obj['kind']}: json: {name} is not a map of strings"
-            )
+def decoded(resource: Resource, obj: Object, *, strict: bool) -> Object:
+    """Return an object as its kind has it: without fields that there are not.
+
+    Raises:
+        StatusError: 400 for a value of another type, and, if `strict`, for a field that is dropped.
+    """
+    findings = schemas.Findings()
+    fitted = schemas.fitted(resource, obj, findings)
+    if findings.mistyped and not resource.custom:
+        raise undecodable(resource, findings.mistyped[0].message)
+    for name in _not_strings(obj):
+        raise undecodable(resource, f"{name} is not a map of strings")
+    if strict and findings.unknown:
+        unknown = ", ".join(f'unknown field "{field}"' for field in findings.unknown)
+        raise undecodable(resource, f"strict decoding error: {unknown}")
+    return fitted
 
 
-def check(resource: Resource, obj: Object, old: Object | None) -> None:
-    """Refuse, with 422 and each fault, an object that breaks the rules."""
+def undecodable(resource: Resource, why: str) -> StatusError:
+    """The content of a request is no object of its kind."""
+    kind, version = resource.kind, resource.version
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
+
+
+def admitted(resource: Resource, obj: Object, old: Object | None) -> Object:
+    """Return an object as it is to be stored in the place of the old one, if there is one.
+
+    Raises:
+        StatusError: 422, with each fault, for an object that breaks the rules.
+    """
     metadata = obj["metadata"]
     if metadata.get("finalizers"):
         raise not_done("finalizers")
     name: str = metadata.get("name") or ""
     causes = [*_name(resource, name), *_labels("metadata.labels", metadata.get("labels"))]
-    if resource.kind == "StatefulSet":
-        causes += _stateful_set(obj["spec"], old["spec"] if old else obj["spec"])
-    elif resource.kind == "CustomResourceDefinition":
-        causes += _definition(name, obj["spec"])
-    elif resource.kind == "Service" and not obj["spec"].keys() & {"clusterIP", "externalName"}:
-        raise not_done("the choice of an address for a Service")
+    causes += _misfits(resource, obj)
+    if not (causes or resource.custom):
+        # What came into the store without defaults, not through the API, is left without them.
+        obj = _defaulted(obj) if old is None or _defaulted(old) == old else obj
+        causes = [*_of_kind(resource.kind, obj, old or obj)]
     if causes:
         raise invalid(resource.group, resource.kind, name, causes)
+    return obj if old else _completed(obj, resource)
+
+
+def _misfits(resource: Resource, obj: Object) -> list[Cause]:
+    findings = schemas.Findings()
+    has_spec = not resource.custom and "spec" in schemas.built_in(resource)["properties"]
+    schemas.fitted(resource, {"spec": {}, **obj} if has_spec else obj, findings)
+    return findings.faults
+
+
+def _of_kind(kind: str, obj: Object, old: Object) -> Iterator[Cause]:
+    if kind == "StatefulSet":
+        yield from _stateful_set(obj["spec"], old["spec"])
+    elif kind == "CustomResourceDefinition":
+        yield from _definition(obj["metadata"]["name"], obj["spec"])
+    elif kind == "Service" and not obj.get("spec", {}).keys() & {"clusterIP", "externalName"}:
+        raise not_done("the choice of an address for a Service")
 
 
 def _name(resource: Resource, name: str) -> Iterator[Cause]:
@@ -109,7 +160,7 @@ def _labels(field: str, labels: Mapping[str, str] | None) -> Iterator[Cause]:
 
 
 def _stateful_set(spec: Object, old: Object) -> Iterator[Cause]:
-    selector: dict[str, str] = spec.get("selector", {}).get("matchLabels", {})
+    selector: dict[str, str] = spec["selector"].get("matchLabels", {})
     template: dict[str, str] = spec["template"].get("metadata", {}).get("labels") or {}
     yield from _labels("spec.template.labels", template)
     if not selector:
@@ -117,30 +168,34 @@ def _stateful_set(spec: Object, old: Object) -> Iterator[Cause]:
     if not selector.items() <= template.items():
         why = "`selector` does not match template `labels`"
         yield _fault("spec.template.metadata.labels", template, why)
-    if _fixed(spec) != _fixed(old):
-        *first, last = [f"'{field}'" for field in _MAY_CHANGE]
-        why = "Forbidden: updates to statefulset spec for fields other than"
-        message = f"{why} {', '.join(first)} and {last} are forbidden"
-        yield Cause("spec", message, "FieldValueForbidden")
-
-
-def _fixed(spec: Object) -> Object:
-    return {name: value for name, value in spec.items() if name not in _MAY_CHANGE}
+    for field in _FIXED:
+        if spec.get(field) != old.get(field):
+            yield _fault(f"spec.{field}", spec.get(field), "field is immutable")
 
 
 def _definition(name: str, spec: Object) -> Iterator[Cause]:
-    names = spec.get("names", {})
-    if sum(bool(version.get("storage")) for version in spec.get("versions", ())) != 1:
+    if sum(version["storage"] for version in spec["versions"]) != 1:
         yield Cause("spec.versions", "Invalid value: must have exactly one storage version")
-    if spec.get("scope") not in ("Cluster", "Namespaced") or not names.get("kind"):
-        yield Cause("spec", "Required value: scope and names", "FieldValueRequired")
-    if name != f"{names.get('plural')}.{spec.get('group')}":
+    if spec["scope"] not in ("Cluster", "Namespaced"):
+        supported = 'supported values: "Cluster", "Namespaced"'
+        message = f'Unsupported value: "{spec["scope"]}": {supported}'
+        yield Cause("spec.scope", message, "FieldValueNotSupported")
+    if name != f"{spec['names']['plural']}.{spec['group']}":
         yield _fault("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    for number, version in enumerate(spec["versions"]):
+        if "openAPIV3Schema" not in version.get("schema", {}):
+            where = f"spec.versions[{number}].schema.openAPIV3Schema"
+            yield Cause(where, "Required value", "FieldValueRequired")
 
 
 def _fault(field: str, value: Any, why: str) -> Cause:
     return Cause(field, f"Invalid value: {json.dumps(value, separators=(',', ':'))}: {why}")
 
 
-def _is_strings(value: Any) -> bool:
-    return is_map(value) and all(isinstance(item, str) for item in value.values())
+def _not_strings(obj: Object) -> Iterator[str]:
+    maps: Object = {name: obj["metadata"].get(name) for name in ("labels", "annotations")}
+    if obj["kind"] == "ConfigMap":
+        maps["data"] = obj.get("data")
+    for name, value in maps.items():
+        if is_map(value) and not all(isinstance(item, str) for item in value.values()):
+            yield name

@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from rehearsal.kubernetes import admission, fields, patches, rbac, status
-from rehearsal.kubernetes.requests import NOT_ALLOWED, NOT_SERVED, Answer, Request
-from rehearsal.kubernetes.resources import Resource, find, served
-from rehearsal.kubernetes.selectors import Matches, by_query
+from rehearsal.kubernetes import admission, fields, patches, rbac, reviews, status, tables
+from rehearsal.kubernetes.logs import Logs, log
+from rehearsal.kubernetes.requests import NOT_ALLOWED, NOT_FOUND, NOT_SERVED, Answer, Request
+from rehearsal.kubernetes.resources import Resource, Target, find, served
+from rehearsal.kubernetes.selectors import Matches, by_query, selected_name
 from rehearsal.kubernetes.store import Object, Store
 from rehearsal.kubernetes.watches import Watches
 
@@ -24,11 +26,17 @@ _WATCH_SECONDS = "1800"
 
 
 class Api:
-    """Answers requests for the resources in a store; `watches` are its open streams."""
+    """Answers requests for the resources in a store; `watches` are its open streams.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the objects.
+        logs: gives the logs of containers.
+    """
+
+    def __init__(self, store: Store, logs: Logs | None) -> None:
         self.watches = Watches(store)
         self._store = store
+        self._logs = logs
         self._verbs: dict[str, Callable[[Resource, Request], Answer]] = {
             "get": self._get,
             "list": self._list,
@@ -48,37 +56,73 @@ class Api:
         """
         if not request.verb:
             raise NOT_ALLOWED
+        if reviews.is_review(request):
+            return reviews.review(self._store, request)
         self._authorize(request, request.verb)
-        target = request.target
-        resource = find(self._store, target)
-        if resource is None or (target.namespace and not resource.namespaced):
+        resource = self._resource(request.target)
+        if resource is None:
             return NOT_SERVED
-        if target.subresource:
-            raise status.not_done(f"the subresource {target.subresource}")
-        if "dryRun" in request.query:
-            raise status.not_done("dry runs")
+        request.check()
+        if request.target.subresource:
+            return self._of_subresource(resource, request)
         with self._store.lock:
             return self._verbs[request.verb](resource, request)
 
+    def _resource(self, target: Target) -> Resource | None:
+        resource = find(self._store, target)
+        if resource is None or (target.namespace and not resource.namespaced):
+            if target.group in {each.group for each in served(self._store)}:
+                raise NOT_FOUND
+            return None
+        subresources = {"", *resource.subresources, "status" if resource.has_status else ""}
+        if target.subresource not in subresources:
+            raise NOT_FOUND
+        return resource
+
+    def _of_subresource(self, resource: Resource, request: Request) -> Answer:
+        if (resource.kind, request.target.subresource, request.verb) != ("Pod", "log", "get"):
+            raise status.not_done(f"the subresource {request.target.subresource}")
+        return Answer(200, log(self._existing(resource, request), request.query, self._logs))
+
     def _authorize(self, request: Request, verb: str) -> None:
-        if not rbac.allowed(self._store, request.user, verb, request.target):
-            raise status.forbidden(request.user, verb, request.target)
+        target, name = request.target, selected_name(request.query)
+        if target.name is None and name:
+            target = replace(target, name=name)
+        if not rbac.allowed(self._store, request.user, verb, target):
+            raise status.forbidden(request.user, verb, target)
 
     def _get(self, resource: Resource, request: Request) -> Answer:
-        return Answer(200, _shown(resource, self._existing(resource, request)))
+        found = self._existing(resource, request)
+        if tables.wanted(request.accept):
+            return self._table(resource, request, [found])
+        return Answer(200, _shown(resource, found))
 
     def _list(self, resource: Resource, request: Request) -> Answer:
-        return Answer(200, self._listing(resource, self._selected(resource, request)))
+        selected = self._selected(resource, request)
+        if tables.wanted(request.accept):
+            return self._table(resource, request, selected)
+        return Answer(200, self._listing(resource, selected))
+
+    def _table(self, resource: Resource, request: Request, found: list[Object]) -> Answer:
+        version, include = str(self._store.version), request.query.get("includeObject", "")
+        shown = [_shown(resource, obj) for obj in found]
+        return Answer(200, tables.table(resource, shown, version, include))
 
     def _watch(self, resource: Resource, request: Request) -> Answer:
-        since = int(request.query.get("resourceVersion") or "0")
-        seconds = float(request.query.get("timeoutSeconds", _WATCH_SECONDS))
-        events = self.watches.stream(resource.kind, _within(request), since, seconds)
-        return Answer(200, ({**e, "object": _shown(resource, e["object"])} for e in events))
+        since = int(request.query.get("resourceVersion") or 0)
+        seconds = int(request.query.get("timeoutSeconds") or _WATCH_SECONDS)
+        stream = self.watches.stream(resource.kind, _within(resource, request), since, seconds)
+        events = ({**event, "object": _shown(resource, event["object"])} for event in stream)
+        if tables.wanted(request.accept):
+            include = request.query.get("includeObject", "")
+            return Answer(200, tables.events(resource, events, include))
+        return Answer(200, events)
 
     def _create(self, resource: Resource, request: Request) -> Answer:
         obj = _object(resource, request, request.content())
         metadata = obj["metadata"]
+        if metadata.get("resourceVersion"):
+            raise status.version_given()
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
         return self._add(resource, fields.written(None, obj, _manager(resource, request)))
@@ -109,7 +153,8 @@ class Api:
     def _apply(self, resource: Resource, request: Request) -> Answer:
         wanted = _object(resource, request, request.content())
         if not request.query.get("fieldManager"):
-            cause = status.Cause("fieldManager", "Required value: is required for apply patch")
+            why = "Required value: is required for apply patch"
+            cause = status.Cause("fieldManager", why, "FieldValueRequired")
             raise status.invalid("meta.k8s.io", "PatchOptions", "", [cause])
         if "managedFields" in wanted["metadata"]:
             raise status.bad_request("metadata.managedFields must be nil")
@@ -131,6 +176,8 @@ class Api:
         options: Object = request.content() if request.body else {}
         if options.get("dryRun"):
             raise status.not_done("dry runs")
+        if options.get("propagationPolicy", "Background") != "Background":
+            raise status.not_done(f"deletion with policy {options['propagationPolicy']}")
         _check_identity(resource, old, options.get("preconditions") or {})
         self._remove(old)
         if resource.kind in _RETURNED_WHEN_DELETED:
@@ -153,7 +200,7 @@ class Api:
         raise status.not_found(resource, request.target.name or "")
 
     def _selected(self, resource: Resource, request: Request) -> list[Object]:
-        within = _within(request)
+        within = _within(resource, request)
         return [obj for obj in self._store.list(resource.kind) if within(obj)]
 
     def _listing(self, resource: Resource, items: list[Object]) -> Object:
@@ -170,9 +217,7 @@ class Api:
             raise status.not_found(_NAMESPACES, namespace)
         if self._store.get(resource.kind, namespace, name):
             raise status.already_exists(resource, name)
-        if resource.kind == "CustomResourceDefinition" and self._is_taken(new["spec"]):
-            raise status.not_done("two kinds of one name")
-        return self._put(resource, None, admission.completed(new, resource))
+        return self._put(resource, None, new)
 
     def _replace(self, resource: Resource, request: Request, old: Object, new: Object) -> Answer:
         _check_identity(resource, old, new["metadata"])
@@ -181,13 +226,15 @@ class Api:
         return self._put(resource, old, fields.written(old, new, _manager(resource, request)))
 
     def _put(self, resource: Resource, old: Object | None, new: Object) -> Answer:
-        admission.check(resource, new, old)
+        new = admission.admitted(resource, new, old)
+        if resource.kind == "CustomResourceDefinition" and self._is_taken(new["spec"]):
+            raise status.not_done("two kinds of one name")
         stored = self._store.put({**new, "apiVersion": resource.api_version(resource.stored)})
         return Answer(200 if old else 201, _shown(resource, stored))
 
     def _is_taken(self, spec: Object) -> bool:
-        others = (r for r in served(self._store) if r.group != spec.get("group"))
-        return spec.get("names", {}).get("kind") in {other.kind for other in others}
+        others = (r for r in served(self._store) if r.group != spec["group"])
+        return spec["names"]["kind"] in {other.kind for other in others}
 
     def _remove(self, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -196,8 +243,10 @@ class Api:
 
 def _object(resource: Resource, request: Request, content: Any) -> Object:
     """Return the content of a request as an object of the kind and at the place of its URL."""
-    if not patches.is_map(content) or not patches.is_map(content.setdefault("metadata", {})):
+    if not patches.is_map(content):
         raise status.bad_request(f"the object provided is unrecognized: {content}")
+    if not patches.is_map(content.setdefault("metadata", {})):
+        raise admission.undecodable(resource, "metadata is not a map")
     target = request.target
     _must_be(content, "apiVersion", resource.api_version())
     _must_be(content, "kind", resource.kind)
@@ -205,26 +254,32 @@ def _object(resource: Resource, request: Request, content: Any) -> Object:
         _must_be(content["metadata"], "namespace", target.namespace)
     if target.name:
         _must_be(content["metadata"], "name", target.name)
-    admission.check_types(content)
-    return content
+    strict = request.query.get("fieldValidation") == "Strict"
+    return admission.decoded(resource, content, strict=strict)
 
 
 def _must_be(obj: Object, field: str, value: str) -> None:
-    if obj.setdefault(field, value) != value:
-        message = f"the {field} of the object ({obj[field]}) does not match the one on the URL"
-        raise status.bad_request(f"{message} ({value})")
+    if obj.setdefault(field, value) == value:
+        return
+    message = f"the {field} of the object ({obj[field]}) does not match the {field} on the URL"
+    if field == "namespace":
+        message = "the namespace of the provided object does not match the namespace sent on the"
+        raise status.bad_request(f"{message} request")
+    raise status.bad_request(f"{message} ({value})")
 
 
 def _check_identity(resource: Resource, old: Object, seen: Object) -> None:
     """Refuse a write by who has seen another object, or another version of it."""
-    for field in ("uid", "resourceVersion"):
-        if seen.get(field) and seen[field] != old["metadata"][field]:
-            raise status.conflict(resource, old["metadata"]["name"])
+    found = old["metadata"]
+    if seen.get("uid", found["uid"]) != found["uid"]:
+        raise status.another(resource, found["name"], seen["uid"], found["uid"])
+    if seen.get("resourceVersion", found["resourceVersion"]) != found["resourceVersion"]:
+        raise status.modified(resource, found["name"])
 
 
-def _within(request: Request) -> Matches:
+def _within(resource: Resource, request: Request) -> Matches:
     """Return what picks the objects that a list or a watch is about."""
-    namespace, selected = request.target.namespace, by_query(request.query)
+    namespace, selected = request.target.namespace, by_query(resource.kind, request.query)
     return lambda obj: namespace in (None, obj["metadata"].get("namespace")) and selected(obj)
 
 

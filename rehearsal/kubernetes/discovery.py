@@ -1,9 +1,9 @@
-"""What the API says of itself: versions, groups, and the kinds in them."""
+"""What the API says of itself: versions, groups, the kinds in them, and how they are patched."""
 
 from rehearsal.kubernetes.resources import Resource, served
 from rehearsal.kubernetes.store import Object, Store
 
-_VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.0+rehearsal"}
+_VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.0+rehearsal"}
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 
@@ -23,6 +23,8 @@ def describe(store: Store, path: str) -> Object | None:
             return _kinds(version, resources)
         case ["apis", group, version]:
             return _kinds(f"{group}/{version}", resources)
+        case ["openapi", "v3", *rest]:
+            return _open_api(rest, resources)
         case _:
             return None
 
@@ -51,3 +53,21 @@ def _kind(resource: Resource) -> Object:
         "categories": ["all"] if resource.kind in ("Pod", "Service", "StatefulSet") else [],
         "verbs": _VERBS,
     }
+
+
+def _open_api(path: list[str], resources: list[Resource]) -> Object | None:
+    """Return what kubectl asks for before it leaves to the server to look for unknown fields."""
+    roots = {resource.root: resource for resource in resources}
+    if not path:
+        return {"paths": {root: {"serverRelativeURL": f"/openapi/v3/{root}"} for root in roots}}
+    here = [resource for resource in resources if resource.root == "/".join(path)]
+    about = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1"}}
+    return {**about, "paths": dict(map(_patched, here))} if here else None
+
+
+def _patched(resource: Resource) -> tuple[str, Object]:
+    place = "namespaces/{namespace}/" if resource.namespaced else ""
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    parameter = {"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}
+    patch = {"parameters": [parameter], "x-kubernetes-group-version-kind": kind, "responses": {}}
+    return f"/{resource.root}/{place}{resource.plural}/{{name}}", {"patch": patch}

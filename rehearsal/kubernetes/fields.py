@@ -3,10 +3,11 @@
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rehearsal.kubernetes.patches import is_keyed_list, is_map
+from rehearsal.kubernetes.patches import at, is_keyed_list, is_map
 from rehearsal.kubernetes.status import Cause, StatusError, not_done
 from rehearsal.kubernetes.store import Object
 
@@ -43,7 +44,9 @@ def applied(live: Object | None, wanted: Object, manager: Manager, force: bool) 
     for path in (mine & have.keys()) - want.keys() - set[_Path]().union(*owners.values()):
         result = _without(result, path)
     for path, value in want.items():
-        result = _with(result, path, value)
+        # What the removal has emptied becomes null, and not an empty map: so it is in Kubernetes.
+        emptied = value == {} and at(live, *path) and not at(result, *path)
+        result = _with(result, path, None if emptied else value)
     owners = {other: paths - taken for other, paths in owners.items()}
     return _signed(result, {**owners, manager: set(want)})
 
@@ -95,10 +98,18 @@ def _refuse_conflicts(conflicts: _Owners) -> None:
         for path in sorted(paths)
     ]
     if causes:
-        count = f"{len(causes)} conflict{'s' if len(causes) > 1 else ''}"
-        text = "; ".join(f"{cause.message}: {cause.field}" for cause in causes)
         details = {"causes": [vars(cause) for cause in causes]}
-        raise StatusError(409, "Conflict", f"Apply failed with {count}: {text}", details)
+        raise StatusError(409, "Conflict", f"Apply failed with {_counted(causes)}", details)
+
+
+def _counted(causes: Sequence[Cause]) -> str:
+    if len(causes) == 1:
+        return f"1 conflict: {causes[0].message}: {causes[0].field}"
+    lines: list[str] = []
+    for message, same in itertools.groupby(causes, key=lambda cause: cause.message):
+        lines += [f"{message.replace('conflict', 'conflicts', 1)}:"]
+        lines += [f"- {cause.field}" for cause in same]
+    return f"{len(causes)} conflicts: " + "\n".join(lines)
 
 
 def _named(manager: Manager) -> str:

@@ -36,6 +36,18 @@ def is_map(value: Any) -> TypeGuard[Object]:
     return isinstance(value, dict)
 
 
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Tell whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
+def at(value: Any, *path: str) -> Any:
+    """Return what is at a path of fields, None if there is nothing."""
+    for name in path:
+        value = value.get(name) if is_map(value) else None
+    return value
+
+
 def is_keyed_list(value: Any, field: str) -> TypeGuard[list[Any]]:
     """Tell whether a field of a built-in kind is a list that merges item by item."""
     return isinstance(value, list) and field in _MERGE_KEYS
@@ -106,8 +118,23 @@ def _merge_items(field: str, old: list[Any], changes: list[Any], order: list[Any
         deleted = change.get("$patch") == "delete"
         merged = strategic(items[at] if at < len(items) else {}, change)
         items[at : at + 1] = [] if deleted else [merged]
-    places = {item[key]: place for place, item in enumerate(order)}
-    return sorted(items, key=lambda item: places.get(item[key], len(places)))
+    return _ordered(
+        items, [i[key] for i in order or changes if key in i], [i[key] for i in old], key
+    )
+
+
+def _ordered(items: list[Any], patch: list[Any], before: list[Any], key: str) -> list[Any]:
+    """Return the items in the order of the patch, each other one where it was before those."""
+    ours = sorted(
+        (item for item in items if item[key] in patch), key=lambda item: patch.index(item[key])
+    )
+    theirs = [item for item in items if item[key] not in patch]
+    result: list[Any] = []
+    while ours and theirs:
+        first, other = ours[0][key], theirs[0][key]
+        stays = first in before and before.index(other) < before.index(first)
+        result.append((theirs if stays else ours).pop(0))
+    return result + ours + theirs
 
 
 def _map(obj: Object, field: str) -> Object:

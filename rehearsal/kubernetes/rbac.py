@@ -33,9 +33,22 @@ def _rules(store: Store, user: str, namespace: str | None) -> Iterator[Object]:
 def _is(subject: Object, user: str) -> bool:
     if subject["kind"] == "ServiceAccount":
         return user == f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
-    every = "system:serviceaccounts"
-    groups = ("system:authenticated", every, f"{every}:{user.split(':')[2]}")
-    return subject["name"] in (groups if subject["kind"] == "Group" else (user,))
+    return subject["name"] in (_groups(user) if subject["kind"] == "Group" else (user,))
+
+
+def _groups(user: str) -> tuple[str, ...]:
+    """Return the groups of a user: here only service accounts have others than everybody's."""
+    everybody, accounts = "system:authenticated", "system:serviceaccounts"
+    account = user.startswith("system:serviceaccount:")
+    return (everybody, accounts, f"{accounts}:{user.split(':')[2]}") if account else (everybody,)
+
+
+def impersonated(user: str) -> Target:
+    """Return what the verb `impersonate` must be allowed on to act as a user."""
+    if user.startswith("system:serviceaccount:") and user.count(":") == 3:
+        namespace, name = user.split(":")[2:]
+        return Target("", "v1", "serviceaccounts", namespace, name)
+    return Target("", "v1", "users", None, user)
 
 
 def _grants(rule: Object, verb: str, target: Target) -> bool:

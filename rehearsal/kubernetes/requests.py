@@ -20,6 +20,8 @@ _VERBS = {
     ("DELETE", True): "delete",
     ("DELETE", False): "deletecollection",
 }
+_NUMBERS = ("limit", "resourceVersion", "tailLines", "timeoutSeconds")
+_NOT_DONE = {"dryRun": "dry runs", "sendInitialEvents": "lists that are sent by a watch"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Request:
         content_type: of the body, without its parameters.
         body: as it came.
         agent: the client's name for itself.
+        accept: the content types that the client takes, as it names them.
     """
 
     user: str
@@ -43,10 +46,13 @@ class Request:
     content_type: str
     body: bytes
     agent: str
+    accept: str = ""
 
     @property
     def verb(self) -> str:
         """The verb of Kubernetes, such as `list` or `deletecollection`; empty if there is none."""
+        if self.method == "POST" and self.target.subresource:
+            return "create"
         watched = self.method == "GET" and self.query.get("watch") in ("1", "true")
         return "watch" if watched else _VERBS.get((self.method, self.target.name is not None), "")
 
@@ -55,19 +61,48 @@ class Request:
         """The name under which fields are managed."""
         return self.query.get("fieldManager") or self.agent.partition("/")[0]
 
+    def check(self) -> None:
+        """Look at the parameters of the URL.
+
+        Raises:
+            StatusError: 400 for one that cannot be read, 501 for one that would change the meaning
+                of the request in a way that is not done here.
+        """
+        for name in _NUMBERS:
+            if not self.query.get(name, "0").isdecimal() and self.query[name]:
+                raise bad_request(f"{name}: Invalid value: {json.dumps(self.query[name])}")
+        if self.query.get("continue"):
+            raise bad_request("invalid continue token: here a list comes whole")
+        if self.query.get("resourceVersionMatch") == "Exact":
+            raise not_done("lists of the past")
+        for name, what in _NOT_DONE.items():
+            if name in self.query:
+                raise not_done(what)
+
     def content(self) -> Any:
         """Return the body, read as JSON or, for the content types of YAML, as YAML.
 
         Raises:
-            StatusError: 400 if it is neither, 501 if it is protobuf.
+            StatusError: 400 if it is not that, 415 for another content type, 501 for protobuf.
         """
         if self.content_type.endswith("protobuf"):
             raise not_done("protobuf: send JSON, as kubectl create -f does")
+        if not self.content_type.endswith(("json", "yaml")):
+            message = "the body of the request was in an unknown format - accepted media types"
+            types = "application/json, application/yaml"
+            raise StatusError(415, "UnsupportedMediaType", f"{message} include: {types}")
         try:
-            is_yaml = self.content_type.endswith("yaml") and not self.body.startswith(b"{")
-            return yaml.safe_load(self.body) if is_yaml else json.loads(self.body)
+            return self._decoded()
         except (ValueError, yaml.YAMLError) as error:
             raise bad_request(f"the object provided is unrecognized: {error}") from error
+
+    def _decoded(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:  # most that is called YAML is JSON, which is read much faster
+            if self.content_type.endswith("json"):
+                raise
+            return yaml.safe_load(self.body)
 
 
 @dataclass(frozen=True)
@@ -79,6 +114,9 @@ class Answer:
 
 
 NOT_SERVED = Answer(404, "404 page not found\n")
+NOT_FOUND = StatusError(
+    404, "NotFound", "the server could not find the requested resource", details={}
+)
 NOT_ALLOWED = StatusError(
-    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+    405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
 )

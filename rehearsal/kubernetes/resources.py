@@ -1,7 +1,7 @@
 """What URLs name, and the kinds behind them: built in, or added by CustomResourceDefinitions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rehearsal.kubernetes.store import Object, Store
 
@@ -37,7 +37,8 @@ class Resource:
     """A kind in one version, and how it is served.
 
     Objects are kept in the version `stored`. Where `has_status`, the status is a subresource, and
-    writing the object leaves it alone.
+    writing the object leaves it alone. `subresources` are the others. `schema` and `columns` are
+    those of a custom resource.
     """
 
     group: str
@@ -49,24 +50,36 @@ class Resource:
     custom: bool = False
     version: str = "v1"
     stored: str = "v1"
+    subresources: tuple[str, ...] = ()
+    schema: Object = field(default_factory=Object, compare=False)
+    columns: tuple[Object, ...] = field(default=(), compare=False)
 
     def api_version(self, version: str | None = None) -> str:
         """Return the apiVersion of an object of this kind, in its own version by default."""
         return f"{self.group}/{version or self.version}".removeprefix("/")
 
+    @property
+    def root(self) -> str:
+        """The path that all URLs of its group and version begin with."""
+        return f"apis/{self.api_version()}" if self.group else f"api/{self.version}"
 
+
+_POD = (
+    *("attach", "binding", "ephemeralcontainers", "eviction", "exec", "log"),
+    *("portforward", "proxy", "resize"),
+)
 _RBAC = "rbac.authorization.k8s.io"
 _CRD = "CustomResourceDefinition"
 
 _BUILT_IN = (
     Resource("", "ConfigMap", "configmaps", short=("cm",)),
-    Resource("", "Namespace", "namespaces", False, ("ns",), has_status=True),
-    Resource("", "Pod", "pods", short=("po",), has_status=True),
+    Resource("", "Namespace", "namespaces", False, ("ns",), True, subresources=("finalize",)),
+    Resource("", "Pod", "pods", short=("po",), has_status=True, subresources=_POD),
     Resource("", "Secret", "secrets"),
-    Resource("", "Service", "services", short=("svc",), has_status=True),
-    Resource("", "ServiceAccount", "serviceaccounts", short=("sa",)),
+    Resource("", "Service", "services", True, ("svc",), True, subresources=("proxy",)),
+    Resource("", "ServiceAccount", "serviceaccounts", short=("sa",), subresources=("token",)),
     Resource("apiextensions.k8s.io", _CRD, f"{_CRD.lower()}s", False, ("crd",), has_status=True),
-    Resource("apps", "StatefulSet", "statefulsets", short=("sts",), has_status=True),
+    Resource("apps", "StatefulSet", "statefulsets", True, ("sts",), True, subresources=("scale",)),
     Resource("networking.k8s.io", "NetworkPolicy", "networkpolicies", short=("netpol",)),
     Resource(_RBAC, "ClusterRole", "clusterroles", False),
     Resource(_RBAC, "ClusterRoleBinding", "clusterrolebindings", False),
@@ -125,4 +138,7 @@ def _custom(spec: Object) -> Iterator[Resource]:
                 custom=True,
                 version=version["name"],
                 stored=stored,
+                subresources=("scale",) if "scale" in version.get("subresources", {}) else (),
+                schema=version["schema"]["openAPIV3Schema"],
+                columns=tuple(version.get("additionalPrinterColumns", ())),
             )

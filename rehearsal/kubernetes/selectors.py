@@ -6,27 +6,53 @@ Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels
 import re
 from collections.abc import Callable, Mapping
 
-from rehearsal.kubernetes.status import bad_request
+from rehearsal.kubernetes.patches import at
+from rehearsal.kubernetes.status import bad_request, not_done
 from rehearsal.kubernetes.store import Object
 
 Matches = Callable[[Object], bool]
 
+_KEY = r"(?P<key>([\w.-]+/)?[\w.-]+)"
 _COMMA = re.compile(r",(?![^(]*\))")
-_EXISTS = re.compile(r"\s*(?P<negative>!?)\s*(?P<key>[\w./-]+)\s*")
-_EQUALS = re.compile(r"\s*(?P<key>[\w./-]+)\s*(?P<negative>!?)==?\s*(?P<values>[\w.-]*)\s*")
-_IN = re.compile(r"\s*(?P<key>[\w./-]+)\s+(?P<negative>not)?in\s*\((?P<values>[^()]*)\)\s*")
-_FIELD = re.compile(r"metadata\.(?P<key>name|namespace)(?P<negative>!?)==?(?P<values>[\w.-]*)")
+_EXISTS = re.compile(rf"\s*(?P<negative>!?)\s*{_KEY}\s*")
+_EQUALS = re.compile(rf"\s*{_KEY}\s*(?P<negative>!?)==?\s*(?P<values>[\w.-]*)\s*")
+_IN = re.compile(rf"\s*{_KEY}\s+(?P<negative>not)?in\s*\((?P<values>[^()]*)\)\s*")
+_FIELD = re.compile(r"(?P<key>[\w.-]+)(?P<negative>!?)==?(?P<values>[^=]*)")
+
+_ALL = {"metadata.name", "metadata.namespace"}
+_FIELDS = {
+    "Namespace": {"status.phase"},
+    "Pod": {"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"},
+    "Secret": {"type"},
+    "Service": {"spec.clusterIP", "spec.type"},
+}
+_NOT_HELD = {
+    "Pod": {
+        "spec.hostNetwork",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "status.nominatedNodeName",
+        "status.podIPs",
+    }
+}
+"""Fields that Kubernetes fills in for every object, and that objects here may be without."""
 
 
-def by_query(query: Mapping[str, str]) -> Matches:
+def by_query(kind: str, query: Mapping[str, str]) -> Matches:
     """Return what picks the objects that a request's labelSelector and fieldSelector ask for.
 
     Raises:
         StatusError: 400 for a selector that makes no sense, and for a field that is not known.
     """
     tests = [_label(text) for text in _parts(query.get("labelSelector", ""))]
-    tests += [_field(text) for text in _parts(query.get("fieldSelector", ""))]
+    tests += [_field(kind, text) for text in _parts(query.get("fieldSelector", ""))]
     return lambda obj: all(test(obj) for test in tests)
+
+
+def selected_name(query: Mapping[str, str]) -> str | None:
+    """Return the name of the only object that a fieldSelector leaves, if it is so."""
+    match = re.fullmatch(r"metadata\.name==?([^=,]+)", query.get("fieldSelector", ""))
+    return match[1] if match else None
 
 
 def _parts(selector: str) -> list[str]:
@@ -39,19 +65,24 @@ def _label(text: str) -> Matches:
     match = _EQUALS.fullmatch(text) or _IN.fullmatch(text)
     if match is None:
         raise bad_request(f"unable to parse requirement: {text}")
-    return _one_of(match, _labels)
+    return _one_of(match, lambda obj: _labels(obj).get(match["key"]))
 
 
-def _field(text: str) -> Matches:
+def _field(kind: str, text: str) -> Matches:
     match = _FIELD.fullmatch(text)
     if match is None:
-        raise bad_request(f"field label not supported: {text}")
-    return _one_of(match, lambda obj: obj["metadata"])
+        raise bad_request(f"invalid field selector: {text}")
+    if match["key"] in _NOT_HELD.get(kind, ()):
+        raise not_done(f"selection by {match['key']}")
+    if match["key"] not in _ALL | _FIELDS.get(kind, set()):
+        raise bad_request(f"field label not supported: {match['key']}")
+    path = match["key"].split(".")
+    return _one_of(match, lambda obj: at(obj, *path) or "")
 
 
-def _one_of(match: re.Match[str], found_in: Callable[[Object], Object]) -> Matches:
+def _one_of(match: re.Match[str], value: Callable[[Object], str | None]) -> Matches:
     values = {value.strip() for value in match["values"].split(",")}
-    return lambda obj: (found_in(obj).get(match["key"]) in values) is not bool(match["negative"])
+    return lambda obj: (value(obj) in values) is not bool(match["negative"])
 
 
 def _labels(obj: Object) -> Object:

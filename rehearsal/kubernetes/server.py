@@ -5,18 +5,20 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.message import Message
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from rehearsal.kubernetes import discovery
+from rehearsal.kubernetes import discovery, rbac
 from rehearsal.kubernetes.api import Api
 from rehearsal.kubernetes.certificate import self_signed
 from rehearsal.kubernetes.https import Handler, HttpsServer
+from rehearsal.kubernetes.logs import Logs
 from rehearsal.kubernetes.rbac import ADMIN
 from rehearsal.kubernetes.requests import NOT_SERVED, Answer, Request
 from rehearsal.kubernetes.resources import target_of
-from rehearsal.kubernetes.status import StatusError
+from rehearsal.kubernetes.status import StatusError, forbidden, not_done
 from rehearsal.kubernetes.store import Object, Store
 
 Handle = Callable[[Request], Answer]
@@ -41,6 +43,7 @@ class Server:
         store: the objects.
         host: an IP address to listen on.
         port: the port; 0 for any that is free.
+        logs: gives the logs of containers, for `kubectl logs`; without it no container has one.
 
     Attributes:
         url: where it is.
@@ -50,11 +53,11 @@ class Server:
             ConnectionError to drop the connection, before or after the request took effect.
     """
 
-    def __init__(self, store: Store, host: str, port: int) -> None:
+    def __init__(self, store: Store, host: str, port: int, logs: Logs | None = None) -> None:
         self.log: list[Entry] = []
         self.around: Callable[[Request, Handle], Answer] = lambda request, handle: handle(request)
         self._store = store
-        self._api = Api(store)
+        self._api = Api(store, logs)
         self._tokens: dict[str, str] = {}
         self._certificate, tls = self_signed(host)
         self._http = HttpsServer((host, port), self._answer, tls)
@@ -98,7 +101,7 @@ class Server:
         url = urlsplit(http.path)
         target = target_of(url.path)
         try:
-            user = self._user(http.headers.get("Authorization", ""))
+            user = self._acting(self._user(http.headers.get("Authorization", "")), http.headers)
             if target is None:
                 document = discovery.describe(self._store, url.path)
                 return Answer(200, document) if document else NOT_SERVED
@@ -107,9 +110,10 @@ class Server:
                 method=http.command,
                 target=target,
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),
-                content_type=http.headers.get_content_type(),
+                content_type=_content_type(http.headers),
                 body=body,
                 agent=http.headers.get("User-Agent", ""),
+                accept=http.headers.get("Accept", ""),
             )
             return self._logged(request)
         except StatusError as error:
@@ -135,6 +139,24 @@ class Server:
             raise StatusError(401, "Unauthorized", "Unauthorized")
         return user
 
+    def _acting(self, user: str, headers: Message) -> str:
+        """Return the user that a request is made for."""
+        asked = {name.lower() for name in headers if name.lower().startswith("impersonate-")}
+        if asked - {"impersonate-user"}:
+            raise not_done("impersonation with groups, a uid or extra fields")
+        other = headers.get("Impersonate-User")
+        if other is None:
+            return user
+        target = rbac.impersonated(other)
+        if not rbac.allowed(self._store, user, "impersonate", target):
+            raise forbidden(user, "impersonate", target)
+        return other
+
     def _exists(self, user: str) -> bool:
         namespace, name = user.split(":")[2:]
         return self._store.get("ServiceAccount", namespace, name) is not None
+
+
+def _content_type(headers: Message) -> str:
+    """Return the type of the body: JSON if nothing is said, and not plain text as in mail."""
+    return headers.get_content_type() if "Content-Type" in headers else "application/json"

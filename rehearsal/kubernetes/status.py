@@ -23,9 +23,10 @@ class StatusError(Exception):
             "status": "Failure",
             "message": message,
             "reason": reason,
-            "details": details or {},
             "code": code,
         }
+        if details is not None:
+            self.body["details"] = {name: value for name, value in details.items() if value}
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,23 @@ def already_exists(resource: Resource, name: str) -> StatusError:
     return _of(resource, name, 409, "AlreadyExists", "{} already exists")
 
 
-def conflict(resource: Resource, name: str) -> StatusError:
-    """The object is not the one, or not as, its writer has seen it."""
+def modified(resource: Resource, name: str) -> StatusError:
+    """The object is not as its writer has seen it."""
     why = "the object has been modified; please apply your changes to the latest version and try"
     message = f"Operation cannot be fulfilled on {{}}: {why} again"
     return _of(resource, name, 409, "Conflict", message)
+
+
+def another(resource: Resource, name: str, wanted: str, found: str) -> StatusError:
+    """The object is not the one that its writer has seen."""
+    why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    return _of(resource, name, 409, "Conflict", f"Operation cannot be fulfilled on {{}}: {why}")
+
+
+def version_given() -> StatusError:
+    """A new object has a version; Kubernetes has no word for it."""
+    message = "resourceVersion should not be set on objects to be created"
+    return StatusError(500, "", message)
 
 
 def forbidden(user: str, verb: str, target: Target) -> StatusError:
@@ -88,13 +101,14 @@ def deleted(resource: Resource, obj: Object) -> Object:
     """Return the Status of success that says that an object is gone."""
     metadata = obj["metadata"]
     details = {"name": metadata["name"], "group": resource.group, "kind": resource.plural}
+    given = {name: value for name, value in details.items() if value} | {"uid": metadata["uid"]}
     success: Object = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"}
-    return {**success, "details": {**details, "uid": metadata["uid"]}}
+    return {**success, "details": given}
 
 
 def _of(
     about: Resource | Target, name: str | None, code: int, reason: str, text: str
 ) -> StatusError:
     named = f"{about.plural}.{about.group}".rstrip(".") + (f' "{name}"' if name else "")
-    details = {"name": name or "", "group": about.group, "kind": about.plural}
+    details = {"name": name, "group": about.group, "kind": about.plural}
     return StatusError(code, reason, text.format(named), details)

@@ -15,7 +15,7 @@ Object = dict[str, Any]
 _Key = tuple[str, str, str]
 
 _RBAC = {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
-_CORE = {"ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"}
+_CORE = {"ConfigMap", "Namespace", "Secret", "Service", "ServiceAccount"}
 _WITHOUT_GENERATION = _RBAC | _CORE
 """Kinds on which Kubernetes sets no `metadata.generation`."""
 
@@ -97,7 +97,8 @@ class Store:
     def delete(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """Delete an object and return its last state, or None if there was none.
 
-        A Namespace takes all that is in it along, a CustomResourceDefinition its resources.
+        A Namespace takes all that is in it along, a CustomResourceDefinition its resources, and
+        any object those that it alone owns.
         """
         with self.lock:
             old = self._objects.get((kind, namespace or "", name))
@@ -124,6 +125,11 @@ class Store:
             if missed > len(self._changes):
                 return None
             return list(self._changes)[len(self._changes) - max(missed, 0) :]
+
+    @property
+    def oldest(self) -> int:
+        """The resourceVersion from which on changes are remembered."""
+        return self.version - len(self._changes)
 
     def _count(self, new: Object, old: Object | None) -> None:
         self.version += 1
@@ -181,7 +187,9 @@ def _desired(obj: Object) -> Object:
 
 
 def _belongs(obj: Object, owner: Object) -> bool:
-    """Tell whether an object ends with its Namespace or its CustomResourceDefinition."""
+    """Tell whether an object ends with its Namespace, its CustomResourceDefinition or its owner."""
+    if [owner["metadata"]["uid"]] == [o["uid"] for o in obj["metadata"].get("ownerReferences", ())]:
+        return True
     if owner["kind"] == "Namespace":
         return obj["metadata"].get("namespace") == owner["metadata"]["name"]
     if owner["kind"] == "CustomResourceDefinition":

@@ -32,7 +32,9 @@ class Watches:
             self._open.add(events)
         try:
             if past is None:
-                gone = StatusError(410, "Expired", f"too old resource version: {since}")
+                gone = StatusError(
+                    410, "Expired", f"too old resource version: {since} ({self._store.oldest})"
+                )
                 yield {"type": "ERROR", "object": gone.body}
                 return
             for change in itertools.chain(past, _arriving(events, time.monotonic() + seconds)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightkube
+import yaml
 
 from rehearsal.kubernetes.requests import Answer, Request
 from rehearsal.kubernetes.server import Handle, Server
@@ -16,6 +17,8 @@ from rehearsal.kubernetes.store import Object, Store
 APP, MODEL = "producer", "prod"
 LEDGER = "juju-service-mesh-producer-labels"
 _JUJUS = {"app.kubernetes.io/name": APP}
+# The definition of the AuthorizationPolicy, of which the API makes use as a real one does.
+ISTIO = Path(__file__).with_name("authorizationpolicies.yaml")
 _WRITES = {"create", "delete", "patch", "update"}
 
 
@@ -49,20 +52,7 @@ class SmallCluster:
         self._kubeconfig.write_text(self._server.kubeconfig(MODEL, APP))
 
     def install_istio(self) -> None:
-        names = {"kind": "AuthorizationPolicy", "plural": "authorizationpolicies"}
-        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        version = {"name": "v1", "served": True, "storage": True}
-        spec = {
-            "group": "security.istio.io",
-            "scope": "Namespaced",
-            "names": {**names, "singular": "authorizationpolicy", "listKind": "L"},
-            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
-        }
-        crd = "authorizationpolicies.security.istio.io"
-        kind = "CustomResourceDefinition"
-        metadata = {"name": crd}
-        api = "apiextensions.k8s.io/v1"
-        self.store.put({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+        self.store.put(yaml.safe_load(ISTIO.read_text()))
 
     def put_namespace(self, name: str) -> None:
         self.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})

@@ -6,7 +6,8 @@ import pytest
 
 from rehearsal.kubernetes.server import Server
 from rehearsal.kubernetes.store import Store
-from tests.rehearsal.kubernetes.kube import Connect, Kube, namespace
+from tests.rehearsal.kubernetes.kube import Connect, Kube
+from tests.rehearsal.kubernetes.objects import namespace
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def connect(server: Server) -> Iterator[Connect]:
     clients: list[Kube] = []
 
     def connect(service_account: str | None) -> Kube:
-        clients.append(Kube(server.kubeconfig("demo", service_account)))
+        clients.append(Kube(server.kubeconfig("demo", service_account), "demo"))
         return clients[-1]
 
     yield connect

@@ -1,84 +1,149 @@
-"""lightkube as the tests use it: with objects as plain JSON, as they go over the wire."""
+"""A client of an API server: plain HTTP, with objects as the JSON that goes over the wire."""
 
+import json
+import ssl
+import tempfile
+from base64 import b64decode
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import httpx
 import yaml
-from lightkube import ApiError, Client, KubeConfig, codecs, generic_resource
-from lightkube.types import PatchType
 
 from rehearsal.kubernetes.store import Object
 
-# lightkube says only in part what these take and return.
-_generic: Any = generic_resource
-_KubeConfig: Any = KubeConfig
-
-GROUP = "security.istio.io"
+MERGE, STRATEGIC, JSON = "merge-patch+json", "strategic-merge-patch+json", "json-patch+json"
+_CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 
 
-def _policies(version: str) -> Any:
-    kind = "AuthorizationPolicy"
-    return _generic.create_namespaced_resource(GROUP, version, kind, "authorizationpolicies")
+class Kind(NamedTuple):
+    """A kind in one version; what its URL needs follows from it."""
+
+    api_version: str
+    name: str
+
+    @property
+    def plural(self) -> str:
+        lower = self.name.lower()
+        return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
 
 
-AuthorizationPolicy, OldAuthorizationPolicy = _policies("v1"), _policies("v1beta1")
+ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount = (
+    Kind("v1", name)
+    for name in ("ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount")
+)
+StatefulSet = Kind("apps/v1", "StatefulSet")
+NetworkPolicy = Kind("networking.k8s.io/v1", "NetworkPolicy")
+Definition = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+RBAC = "rbac.authorization.k8s.io"
+
+
+class RefusedError(Exception):
+    """An answer other than success; `status` is empty where the body is no Status."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        is_json = answer.headers["Content-Type"].startswith("application/json")
+        self.code, self.text = answer.status_code, answer.text
+        self.status: Object = answer.json() if is_json else {}
+        super().__init__(self.status.get("message", answer.text))
+
+    @property
+    def reason(self) -> tuple[int, str]:
+        return self.code, self.status.get("reason", "")
+
+    @property
+    def details(self) -> Object:
+        return self.status["details"]
+
+    @property
+    def causes(self) -> list[tuple[str, str]]:
+        """The field and the reason of each fault."""
+        return [(cause["field"], cause["reason"]) for cause in self.details["causes"]]
 
 
 class Kube:
-    """A client with the identity of a kubeconfig; a kind is a class of lightkube's."""
+    """A client with the identity of a kubeconfig, or of the service account that it acts as."""
 
-    def __init__(self, kubeconfig: str) -> None:
-        config = _KubeConfig.from_dict(yaml.safe_load(kubeconfig))
-        self._client: Any = Client(config=config)
+    def __init__(self, kubeconfig: str, namespace: str, acts_as: str | None = None) -> None:
+        self.namespace = namespace
+        self.http = _connection(kubeconfig)
+        if acts_as:
+            user = f"system:serviceaccount:{namespace}:{acts_as}"
+            self.http.headers["Impersonate-User"] = user
 
     def close(self) -> None:
-        self._client.close()
+        self.http.close()
 
-    def create(self, obj: Object) -> Object:
-        return self._client.create(codecs.from_dict(obj)).to_dict()
+    def path(self, kind: Kind, name: str | None = None, namespace: str | None = None) -> str:
+        """Return the path of an object, or of all; `*` stands for all namespaces."""
+        root = "/apis" if "/" in kind.api_version else "/api"
+        place = "" if kind.name in _CLUSTER_WIDE or namespace == "*" else "/namespaces/"
+        place += (namespace or self.namespace) if place else ""
+        return f"{root}/{kind.api_version}{place}/{kind.plural}" + (f"/{name}" if name else "")
 
-    def replace(self, obj: Object) -> Object:
-        return self._client.replace(codecs.from_dict(obj)).to_dict()
+    def request(self, method: str, path: str, **more: Any) -> Object:
+        answer = self.http.request(method, path, **more)
+        if not answer.is_success:
+            raise RefusedError(answer)
+        return answer.json()
+
+    def create(self, obj: Object, **query: str) -> Object:
+        return self.request("POST", self._place(obj), json=obj, params=query)
+
+    def replace(self, obj: Object, **query: str) -> Object:
+        path = f"{self._place(obj)}/{obj['metadata']['name']}"
+        return self.request("PUT", path, json=obj, params=query)
 
     def apply(self, obj: Object, manager: str, *, force: bool = False) -> Object:
-        applied = self._client.apply(codecs.from_dict(obj), field_manager=manager, force=force)
-        return applied.to_dict()
+        path = f"{self._place(obj)}/{obj['metadata']['name']}"
+        query = {"fieldManager": manager, "force": json.dumps(force)}
+        return self._patch(path, obj, "apply-patch+yaml", query)
 
-    def patch(
-        self, kind: Any, name: str, patch: Any, patch_type: PatchType = PatchType.STRATEGIC
-    ) -> Object:
-        return self._client.patch(kind, name, patch, patch_type=patch_type).to_dict()
+    def patch(self, kind: Kind, name: str, patch: Any, how: str = STRATEGIC, **query: str) -> Any:
+        return self._patch(self.path(kind, name), patch, how, query)
 
-    def get(self, kind: Any, name: str, **where: str) -> Object:
-        return self._client.get(kind, name, **where).to_dict()
+    def get(self, kind: Kind, name: str, **where: str) -> Object:
+        return self.request("GET", self.path(kind, name, **where))
 
-    def list(self, kind: Any, **selection: Any) -> list[Object]:
-        return [obj.to_dict() for obj in self._client.list(kind, **selection)]
+    def list(self, kind: Kind, namespace: str | None = None, **query: str) -> list[Object]:
+        return self.request("GET", self.path(kind, None, namespace), params=query)["items"]
 
-    def watch(self, kind: Any, **selection: Any) -> Iterator[tuple[str, Object]]:
-        for event, obj in self._client.watch(kind, **selection):
-            yield event, obj.to_dict()
+    def watch(self, kind: Kind, **query: str) -> Iterator[tuple[str, Object]]:
+        """Yield what happens, for at most 20 seconds."""
+        query = {"watch": "1", "timeoutSeconds": "20", **query}
+        with self.http.stream("GET", self.path(kind), params=query, timeout=30) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise RefusedError(answer)
+            for event in map(json.loads, answer.iter_lines()):
+                yield event["type"], event["object"]
 
-    def wait(self, kind: Any, name: str, condition: str) -> None:
-        self._client.wait(kind, name, for_conditions=[condition])
+    def delete(self, kind: Kind, name: str, **options: Any) -> Object:
+        return self.request("DELETE", self.path(kind, name), json=options or None)
 
-    def delete(self, kind: Any, name: str) -> None:
-        self._client.delete(kind, name)
+    def delete_all(self, kind: Kind, **query: str) -> Object:
+        return self.request("DELETE", self.path(kind), params=query)
 
-    def delete_all(self, kind: Any) -> None:
-        self._client.deletecollection(kind)
+    def _place(self, obj: Object) -> str:
+        kind = Kind(obj["apiVersion"], obj["kind"])
+        return self.path(kind, None, obj["metadata"].get("namespace"))
+
+    def _patch(self, path: str, patch: Any, how: str, query: dict[str, str]) -> Object:
+        headers = {"Content-Type": f"application/{how}"}
+        return self.request("PATCH", path, json=patch, headers=headers, params=query)
 
 
 Connect = Callable[[str | None], Kube]
-"""Gives the client of a service account of the namespace demo, or of the admin."""
+"""Gives the client of a service account, or of the admin."""
 
 
 def outcome(call: Callable[[], object]) -> int:
     """Return the code that a call is refused with, or 200."""
     try:
         call()
-    except ApiError as error:
-        return error.status.code or 0
+    except RefusedError as error:
+        return error.code
     return 200
 
 
@@ -86,45 +151,28 @@ def names(objects: list[Object]) -> list[str]:
     return [obj["metadata"]["name"] for obj in objects]
 
 
-def namespace(name: str) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+def _connection(kubeconfig: str) -> httpx.Client:
+    config = yaml.safe_load(kubeconfig)
+    context = _named(config, "context", config["current-context"])
+    cluster, user = (_named(config, kind, context[kind]) for kind in ("cluster", "user"))
+    authority = _content(cluster, "certificate-authority")
+    tls = ssl.create_default_context(cadata=authority.decode() if authority else None)
+    certificate = _content(user, "client-certificate")
+    if certificate:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(certificate + b"\n" + _content(user, "client-key"))
+            file.flush()
+            tls.load_cert_chain(file.name)
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    return httpx.Client(base_url=cluster["server"], headers=headers, verify=tls, trust_env=False)
 
 
-def config_map(name: str, place: str = "demo", labels: Object | None = None, **data: str) -> Object:
-    metadata = {"name": name, "namespace": place, "labels": labels or {}}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+def _named(config: Object, kind: str, name: str) -> Object:
+    return next(each[kind] for each in config[f"{kind}s"] if each["name"] == name)
 
 
-def service_account(name: str) -> Object:
-    metadata = {"name": name, "namespace": "demo"}
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-
-
-def policy(name: str, labels: Object | None = None, **spec: object) -> Object:
-    metadata = {"name": name, "namespace": "demo", "labels": labels or {}}
-    api_version = f"{GROUP}/v1"
-    return {
-        "apiVersion": api_version,
-        "kind": "AuthorizationPolicy",
-        "metadata": metadata,
-        "spec": spec,
-    }
-
-
-def definition(group: str = GROUP) -> Object:
-    """Return a CRD of AuthorizationPolicy with two served versions and one that is not."""
-    versions = [("v1", True, True), ("v1beta1", True, False), ("v1alpha1", False, False)]
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"authorizationpolicies.{group}"},
-        "spec": {
-            "group": group,
-            "names": {"kind": "AuthorizationPolicy", "plural": "authorizationpolicies"},
-            "scope": "Namespaced",
-            "versions": [
-                {"name": name, "served": served, "storage": storage}
-                for name, served, storage in versions
-            ],
-        },
-    }
+def _content(config: Object, name: str) -> bytes:
+    """Return what a kubeconfig holds itself or has in a file."""
+    if f"{name}-data" in config:
+        return b64decode(config[f"{name}-data"])
+    return Path(config[name]).read_bytes() if name in config else b""
