@@ -29,6 +29,7 @@ class Rehearsal:
 
     Args:
         seed: has hooks come in an order of its own where Juju leaves it open.
+        istio: whether the cluster has Istio; without it, NetworkPolicies alone decide who may call.
 
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
@@ -36,15 +37,16 @@ class Rehearsal:
         access_log: file in which the mesh writes a line for each request.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, *, istio: bool = True) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self._processes = Processes(self.directory)
         self._network = Network()
         self._store = Store()
-        self._kubernetes = KubernetesServer(self._store, self._network.api, API_PORT)
+        self._kubernetes = KubernetesServer(self._store, self._network.api, API_PORT, self._log)
         mesh_directory = self.directory / "mesh"
         mesh_directory.mkdir(mode=0o700)
-        self._mesh = Mesh(self._store, mesh_directory, spawn=self._processes.spawn)
+        spawn = self._processes.spawn
+        self._mesh = Mesh(self._store, mesh_directory, istio=istio, spawn=spawn)
         self._cluster = Cluster(self._store, self._network, lambda: self._controller.wake())
         self._controller = Controller(
             Substrate(
@@ -111,6 +113,15 @@ class Rehearsal:
         trace: TracebackType | None,
     ) -> None:
         self._started.close()
+
+    def _log(self, namespace: str, pod: str, container: str) -> str | None:
+        """Return what the services of a container have written; the charm's has none."""
+        status = (self._store.get("Pod", namespace, pod) or {}).get("status", {})
+        folder = self.directory / "pods" / namespace / status.get("podIP", "none") / pod
+        if not (folder / container).is_dir():
+            return None
+        files = sorted(folder.glob(f"{container}.*.log"))
+        return "".join(file.read_text(errors="replace") for file in files)
 
     def _install_juju(self) -> None:
         """Write the program `juju`, which knows where this run's controller listens."""

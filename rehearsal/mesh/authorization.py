@@ -3,67 +3,102 @@
 Their meaning is Istio's: https://istio.io/latest/docs/reference/config/security/authorization-policy/
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from rehearsal.kubernetes.store import Object
-from rehearsal.mesh.envoy import Json, extension
-from rehearsal.mesh.identity import SPIFFE, TRUST_DOMAIN
+from rehearsal.mesh.conditions import Conditions, all_of, both
+from rehearsal.mesh.envoy import Json
+from rehearsal.mesh.strict import Refusal, Strict, refusal
+from rehearsal.mesh.topology import Pod
 
 Action = Literal["ALLOW", "DENY"]
-_Conditions = dict[str, list[str]]
+ROOT_NAMESPACE = "istio-system"
+"""Policies in it are for the pods of all namespaces."""
+_Label = tuple[str, str] | None
 
 
-def _checked(conditions: _Conditions) -> _Conditions:
+def _checked(conditions: dict[Any, Any]) -> dict[Any, Any]:
     """Refuse what Istio refuses; Envoy would refuse its whole configuration for some of it."""
     if not any(conditions.values()):
         raise ValueError("at least one condition is needed")
-    _all("rule", conditions)
+    all_of("rule", conditions)
+    accounts = {"serviceAccounts", "notServiceAccounts"}
+    if accounts & conditions.keys() and conditions.keys() - accounts:
+        raise ValueError("serviceAccounts exclude principals and namespaces")
     return conditions
 
 
 _Values = list[Annotated[str, Field(min_length=1)]]
 _L4 = Literal["ports", "notPorts"]
 _L7 = Literal["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"]
-_Who = Literal["principals", "notPrincipals", "namespaces", "notNamespaces"]
+_Who = Literal[
+    "principals",
+    "notPrincipals",
+    "namespaces",
+    "notNamespaces",
+    "serviceAccounts",
+    "notServiceAccounts",
+]
 _Source = Annotated[dict[_Who, _Values], AfterValidator(_checked)]
 _Operation = Annotated[dict[_L4 | _L7, _Values], AfterValidator(_checked)]
+_KEYS = {
+    "source.principal": ("id", "principals", "notPrincipals"),
+    "source.namespace": ("id", "namespaces", "notNamespaces"),
+    "destination.port": ("rule", "ports", "notPorts"),
+}
 
 
-class _Strict(BaseModel):
-    """Refuses what it does not know: to ignore a condition would be to widen a rule."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class _From(_Strict):
+class _From(Strict):
     source: _Source
 
 
-class _To(_Strict):
+class _To(Strict):
     operation: _Operation
 
 
-class _Rule(_Strict):
+class _When(Strict):
+    key: Literal["source.principal", "source.namespace", "destination.port"]
+    values: _Values = Field(default=[])
+    notValues: _Values = Field(default=[])  # noqa: N815 - its name in Istio
+
+    @model_validator(mode="after")
+    def _is_a_condition(self) -> "_When":
+        _checked(dict(self.conditions))
+        return self
+
+    @property
+    def kind(self) -> str:
+        return _KEYS[self.key][0]
+
+    @property
+    def conditions(self) -> Conditions:
+        _, positive, negative = _KEYS[self.key]
+        return {positive: self.values, negative: self.notValues}
+
+
+class _Rule(Strict):
     from_: Annotated[list[_From], Field(min_length=1)] | None = Field(None, alias="from")
     to: Annotated[list[_To], Field(min_length=1)] | None = None
+    when: Annotated[list[_When], Field(min_length=1)] | None = None
 
 
-class _Service(_Strict):
+class _Service(Strict):
     group: Literal["", "core"] = ""
     kind: Literal["Service"]
     name: str
 
 
-class _Target(_Strict):
+class _Target(Strict):
     """What a policy is for: some Services, or else the pods that it selects, which may be all."""
 
     selector: dict[Literal["matchLabels"], dict[str, str]] | None = None
-    targetRefs: list[_Service] = []  # noqa: N815 - its name in Kubernetes
+    targetRefs: Sequence[_Service] = ()  # noqa: N815 - its name in Kubernetes
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> "_Target":
@@ -74,15 +109,7 @@ class _Target(_Strict):
 
 class _Spec(_Target):
     action: Literal["ALLOW", "DENY", "AUDIT"] = "ALLOW"
-    rules: list[_Rule] = []
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a policy, `<namespace>/<name>`, is closed and not enforced as it is written."""
-
-    policy: str
-    reason: str
+    rules: Sequence[_Rule] = ()
 
 
 @dataclass(frozen=True)
@@ -100,20 +127,53 @@ class Policy:
     rules: Sequence[_Rule]
     target: _Target | None
 
-    def governs_service(self, namespace: str, name: str) -> bool:
-        """Tell whether the waypoint of a Service enforces it."""
-        names = {ref.name for ref in self.target.targetRefs} if self.target else {name}
-        return namespace == self.namespace and name in names
+    @property
+    def services(self) -> Sequence[str]:
+        """The names of the Services that it targets."""
+        return [ref.name for ref in self.target.targetRefs] if self.target else []
 
-    def governs_pod(self, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Tell whether the ztunnel of a pod enforces it."""
-        if namespace != self.namespace or (self.target and self.target.targetRefs):
-            return False
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the pods that it is for, if it is for any."""
         selector = (self.target and self.target.selector) or {}
-        return selector.get("matchLabels", {}).items() <= labels.items()
+        return selector.get("matchLabels", {})
 
 
-def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
+class Policies:
+    """The policies that are enforced, found by what they govern."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self._of_service: defaultdict[tuple[str, str], list[Policy]] = defaultdict(list)
+        self._of_pods: defaultdict[tuple[str, _Label], list[Policy]] = defaultdict(list)
+        self._of_all: defaultdict[str, list[Policy]] = defaultdict(list)
+        for policy in policies:
+            for name in policy.services:
+                self._of_service[policy.namespace, name].append(policy)
+            if policy.target is None:
+                self._of_all[policy.namespace].append(policy)
+            if not policy.services:
+                self._of_pods[policy.namespace, _first(policy.labels)].append(policy)
+
+    def of_service(self, namespace: str, name: str) -> list[Policy]:
+        """Return what the waypoint of a Service enforces: what targets it and nothing else.
+
+        https://istio.io/latest/docs/ambient/usage/l4-policy/#authorization-policy-attachment
+        """
+        return self._of_service[namespace, name] + self._of_all[namespace]
+
+    def of_pod(self, pod: Pod) -> list[Policy]:
+        """Return what the ztunnel of a pod enforces: what selects it, here or in all namespaces."""
+        keys = product({pod.namespace, ROOT_NAMESPACE}, (None, *pod.labels.items()))
+        candidates = chain.from_iterable(self._of_pods[key] for key in keys)
+        return [policy for policy in candidates if policy.labels.items() <= pod.labels.items()]
+
+
+def _first(labels: Mapping[str, str]) -> _Label:
+    """Return a label by which to find who has them all."""
+    return next(iter(labels.items()), None)
+
+
+def read(objects: Iterable[Object]) -> tuple[Policies, list[Refusal]]:
     """Read AuthorizationPolicies; one that is refused is among the policies too, closed."""
     policies: list[Policy] = []
     refusals: list[Refusal] = []
@@ -125,9 +185,8 @@ def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
             policies.append(Policy(namespace, name, spec.action, spec.rules, spec))
         except ValidationError as error:
             policies.append(_closed(namespace, name, written))
-            reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-            refusals.append(Refusal(f"{namespace}/{name}", "; ".join(reasons)))
-    return policies, refusals
+            refusals.append(refusal(obj, error))
+    return Policies(policies), refusals
 
 
 def _closed(namespace: str, name: str, written: Mapping[str, Any]) -> Policy:
@@ -154,7 +213,7 @@ def rbac(policies: Iterable[Policy], action: Action, *, sees_http: bool) -> Json
     chosen = [policy for policy in policies if policy.action == action]
     unseen = frozenset[str]() if sees_http else frozenset(get_args(_L7))
     rules = {
-        f"{policy.namespace}/{policy.name}[{number}]": _compile(rule, unseen)
+        f"{policy.namespace}/{policy.name}[{number}]": _compile(rule, policy.namespace, unseen)
         for policy in chosen
         for number, rule in enumerate(policy.rules)
         if action == "DENY" or not _says(rule, unseen)
@@ -167,80 +226,26 @@ def _says(rule: _Rule, fields: Collection[str]) -> bool:
     return any(values and name in fields for name, values in conditions)
 
 
-def _compile(rule: _Rule, unseen: Collection[str]) -> Json:
-    to = [_all("rule", to.operation, unseen) for to in rule.to or ()]
-    from_ = [_all("id", from_.source) for from_ in rule.from_ or ()]
-    return {"permissions": to or [{"any": True}], "principals": from_ or [{"any": True}]}
+def _compile(rule: _Rule, namespace: str, unseen: Collection[str]) -> Json:
+    """Return a rule as Envoy has it; what it says `when` is part of each alternative."""
+    when = [(each.kind, all_of(each.kind, each.conditions)) for each in rule.when or ()]
+    ids = [match for kind, match in when if kind == "id"]
+    rules = [match for kind, match in when if kind == "rule"]
+    sources = [_qualified(each.source, namespace) for each in rule.from_ or ()] or [{}]
+    operations = [each.operation for each in rule.to or ()] or [{}]
+    return {
+        "permissions": [
+            both("rule", [all_of("rule", each, unseen), *rules]) for each in operations
+        ],
+        "principals": [both("id", [all_of("id", each), *ids]) for each in sources],
+    }
 
 
-def _all(kind: str, conditions: Mapping[Any, Sequence[str]], unseen: Collection[str] = ()) -> Json:
-    """Return what holds where every condition does: one of its values, or none if it is a `not`."""
-    seen = {name: values for name, values in conditions.items() if values and name not in unseen}
-    each = [_one(kind, name, values) for name, values in seen.items()]
-    return {f"and_{kind}s": {f"{kind}s": each}} if each else {"any": True}
+def _qualified(source: Conditions, namespace: str) -> Conditions:
+    """Return a source in which service accounts have a namespace, by default the policy's."""
 
+    def qualified(value: str) -> str:
+        return value if "/" in value else f"{namespace}/{value}"
 
-def _one(kind: str, name: str, values: Sequence[str]) -> Json:
-    positive = name.removeprefix("not").lower()
-    any_of = {f"or_{kind}s": {f"{kind}s": [_MATCHERS[positive](value) for value in values]}}
-    return any_of if name == positive else {f"not_{kind}": any_of}
-
-
-def _port(value: str) -> Json:
-    if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) < 65536:
-        raise ValueError(f"{value!r} is not a port")
-    return {"destination_port": int(value)}
-
-
-def _path(value: str) -> Json:
-    return _template(value) if re.search("[{}]", value) else {"url_path": {"path": _text(value)}}
-
-
-def _template(value: str) -> Json:
-    """Match a path where `{*}` is one segment and `{**}`, once and last of these, any number."""
-    if len(value) > 256 or not _TEMPLATE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a path template")
-    template = value.replace("{*}", "*").replace("{**}", "**")
-    kind = "path.match.uri_template.v3.UriTemplateMatchConfig"
-    return {"uri_template": extension(kind, path_template=template)}
-
-
-def _principal(value: str) -> Json:
-    return _caller(_text(value if value.startswith("*") and value != "*" else SPIFFE + value))
-
-
-def _namespace(value: str) -> Json:
-    """Match the namespace in a principal; all principals are of one form."""
-    if value.startswith("*"):
-        return _caller({"contains": f"{value[1:]}/sa/"})
-    start = f"{SPIFFE}{TRUST_DOMAIN}/ns/{value}"
-    return _caller(_text(start if value.endswith("*") else f"{start}/*"))
-
-
-def _caller(uri: Json) -> Json:
-    return {"authenticated": {"principal_name": uri}}
-
-
-def _header(name: str, match: Json) -> Json:
-    return {"header": {"name": name, "string_match": match}}
-
-
-def _text(value: str) -> Json:
-    """Match a text, its end where `*` comes first, its start where `*` comes last."""
-    if value == "*":
-        return {"safe_regex": {"regex": ".+"}}
-    if value.startswith("*"):
-        return {"suffix": value[1:]}
-    return {"prefix": value[:-1]} if value.endswith("*") else {"exact": value}
-
-
-_LITERAL = r"[\w.~%!$&'()+,;:@=-]+"
-_TEMPLATE = re.compile(rf"(/(\{{\*\}}|{_LITERAL}))*(/\{{\*\*\}})?(/{_LITERAL})*/?", re.ASCII)
-_MATCHERS: Mapping[str, Callable[[str], Json]] = {
-    "principals": _principal,
-    "namespaces": _namespace,
-    "hosts": lambda value: _header(":authority", {**_text(value), "ignore_case": True}),
-    "ports": _port,
-    "methods": lambda value: _header(":method", _text(value)),
-    "paths": _path,
-}
+    accounts = {k: [*map(qualified, v)] for k, v in source.items() if k.endswith("Accounts")}
+    return {**source, **accounts}

@@ -19,6 +19,9 @@ CLUSTERS, LISTENERS = "clusters", "listeners"
 
 CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
 """Names of statistics: of the files with clusters, with listeners, and with each route table."""
+
+RBAC, NETWORK = "envoy.filters.http.rbac", "network_"
+"""Prefix of what the filter for NetworkPolicies says of a request."""
 _ROOT, _SERVER = "root", "server"
 _TYPE = "type.googleapis.com/envoy"
 _LOG_FORMAT = {
@@ -31,26 +34,30 @@ _LOG_FORMAT = {
     "path": "%REQ(:PATH)%",
     "code": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
-    "policy": "%DYNAMIC_METADATA(envoy.filters.http.rbac:enforced_effective_policy_id)%",
+    "network_policy": f"%DYNAMIC_METADATA({RBAC}:{NETWORK}enforced_effective_policy_id)%",
+    "policy": f"%DYNAMIC_METADATA({RBAC}:enforced_effective_policy_id)%",
 }
 
 
-def bootstrap(authority: Authority) -> Json:
-    """Return what Envoy starts with: whom it trusts, and where the rest is."""
-    trust = {"trusted_ca": {"inline_string": authority.root}}
-    secrets = [
-        {"name": _ROOT, "validation_context": trust},
-        {"name": _SERVER, "tls_certificate": _pair(authority.server)},
-    ]
+def bootstrap(authority: Authority | None) -> Json:
+    """Return what Envoy starts with: whom it trusts, if anyone, and where the rest is."""
     kept = [{"prefix": prefix} for prefix in ("cluster_manager.", "listener_manager.", RDS)]
     return {
         # The statistics that nobody asks for would be most of the memory and of each answer.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept}}},
-        "static_resources": {"secrets": secrets},
+        "static_resources": {"secrets": _secrets(authority) if authority else []},
         "node": {"id": "rehearsal", "cluster": "rehearsal"},
         "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
         "dynamic_resources": {"lds_config": _file(LISTENERS), "cds_config": _file(CLUSTERS)},
     }
+
+
+def _secrets(authority: Authority) -> list[Json]:
+    trust = {"trusted_ca": {"inline_string": authority.root}}
+    return [
+        {"name": _ROOT, "validation_context": trust},
+        {"name": _SERVER, "tls_certificate": _pair(authority.server)},
+    ]
 
 
 def extension(kind: str, **config: Any) -> Json:
@@ -123,6 +130,12 @@ def condition(expression: str) -> Json:
     """Return a condition on a request and its answer, in CEL."""
     kind = "access_loggers.filters.cel.v3.ExpressionFilter"
     return {"extension_filter": extension(kind, expression=expression)}
+
+
+def answer(status: int, body: str) -> Json:
+    """Return the route that answers by itself."""
+    source = {"text_format_source": {"inline_string": body}}
+    return {"direct_response": {"status": status, "body_format": source}}
 
 
 def header(name: str, value: str) -> Json:

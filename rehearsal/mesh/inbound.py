@@ -1,20 +1,22 @@
-"""How requests arrive: at a listener for each port of a Service and of a pod, past its policies.
+"""How requests arrive: at a listener for each port of a pod and of a waypoint, past its policies.
 
-A Service on the mesh has a waypoint: the policies that target it decide, by all that HTTP says. Any
-other Service merely spreads connections over its pods. Each pod has a ztunnel: the policies that
-select it decide, by identity and port.
+A Service on the mesh has a waypoint: the policies that target it decide, by all that HTTP says.
+Each pod on the mesh has a ztunnel: the policies that select it decide, by identity and port. Before
+either, NetworkPolicies decide for the pod at which a call ends, as a CNI would.
 
 The policies are in one route table, where each listener finds its own by a header that it sets: a
 change of routes reaches connections that are open. A listener that finds no route is closed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from rehearsal.mesh import envoy
-from rehearsal.mesh.authorization import Policy, rbac
+from rehearsal.mesh.authorization import ROOT_NAMESPACE, Policies, Policy, rbac
 from rehearsal.mesh.egress import CLUSTER, DESTINATION
 from rehearsal.mesh.envoy import Address, Json
+from rehearsal.mesh.network import Isolation
 from rehearsal.mesh.topology import Pod, Service, Topology
 
 _TABLE = "inbound"
@@ -23,6 +25,49 @@ _RBAC = "filters.http.rbac.v3.RBAC"
 _DENY = {**envoy.extension(_RBAC), "name": "DENY"}
 _ALLOW = {**envoy.extension(_RBAC, rules={"action": "ALLOW", "policies": {}}), "name": "ALLOW"}
 """Allows nothing, unless a route brings policies."""
+_OPEN: Json = {"permissions": [{"any": True}], "principals": [{"any": True}]}
+_NETWORK = {
+    **envoy.extension(
+        _RBAC,
+        rules={"action": "ALLOW", "policies": {"not isolated": _OPEN}},
+        rules_stat_prefix=envoy.NETWORK,
+    ),
+    "name": "NETWORK",
+}
+"""Allows anything, unless a pod brings policies, and says by which it allows."""
+# When it denies, it says so only after the answer is made: by then it has said nothing.
+_SAYS_NOTHING: Json = {
+    "metadata_filter": {
+        "matcher": {
+            "filter": envoy.RBAC,
+            "path": [{"key": f"{envoy.NETWORK}enforced_engine_result"}],
+            "value": {"string_match": {"exact": "denied"}},
+        },
+        "match_if_key_not_found": True,
+    }
+}
+_NAME_NETWORK: Json = {
+    "filter": {"and_filter": {"filters": [envoy.condition("response.code == 403"), _SAYS_NOTHING]}},
+    "body": {"inline_string": "NetworkPolicy: access denied"},
+}
+
+
+_FROM_WAYPOINT = [Policy(ROOT_NAMESPACE, "allow-waypoint", "ALLOW", [], None)]
+"""What pods behind a waypoint have, if Istio runs with PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed
+Istio does: calls from their waypoint are allowed, and no others unless a policy says so. Here it
+has no rule, as a waypoint calls the processes, past what a pod's ztunnel decides; and only pods of
+a Service that a policy targets have it, as without policies nothing is to be restricted.
+https://istio.io/latest/docs/reference/commands/pilot-discovery/#envvars
+"""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The processes of a pod at a port, and which NetworkPolicies are before them."""
+
+    cluster: str
+    address: Address
+    network: Json | None
 
 
 @dataclass(frozen=True)
@@ -30,113 +75,133 @@ class Inbound:
     """One listener, what is behind it, and what decides.
 
     Attributes:
-        policies: without any it is open; None if nothing is decided here.
+        filters: the rules of each filter that decides on identity.
         is_waypoint: whether it sees HTTP.
     """
 
     name: str
     address: Address
-    backends: Sequence[Address]
-    policies: Sequence[Policy] | None
+    backends: Sequence[Backend]
+    filters: Json
     is_waypoint: bool = False
 
-    @property
-    def cluster(self) -> str:
-        """What is behind it: never the same for what is decided here and for what is not."""
-        return f"{self.name}/{'undecided' if self.policies is None else 'decided'}"
+
+def read(topology: Topology, policies: Policies, isolation: Isolation) -> list[Inbound]:
+    """Return all that can be called: pods, and the Services that have a waypoint."""
+    waypoints = [each for each in topology.services if each.ip and each.on_mesh]
+    governed = {
+        pod.ip
+        for service in waypoints
+        if policies.of_service(service.namespace, service.name)
+        for pod in service.pods
+    }
+    pods: list[Inbound] = []
+    for pod in topology.pods:
+        deciding = _FROM_WAYPOINT if pod.ip in governed else []
+        pods += _pod(pod, [*deciding, *policies.of_pod(pod)] if pod.on_mesh else [], isolation)
+    backends = {pod.address: pod.backends[0] for pod in pods}
+    services = (_waypoint(service, policies, backends) for service in waypoints)
+    return [*pods, *chain.from_iterable(services)]
 
 
-def read(topology: Topology, policies: Sequence[Policy]) -> list[Inbound]:
-    """Return all that can be called."""
-    pods = [_pod(pod, port, policies) for pod in topology.pods for port in pod.ports]
-    return pods + [
-        _service(service, service.ip, port, policies)
-        for service in topology.services
-        if service.ip
-        for port in service.ports
-    ]
+def _pod(pod: Pod, deciding: Sequence[Policy], isolation: Isolation) -> Iterator[Inbound]:
+    filters = _filters(deciding, sees_http=False)
+    for port in pod.ports:
+        name = f"pod/{pod.namespace}/{pod.name}/{port}"
+        backend = Backend(name, (pod.workload_ip, port), isolation.rules(pod, port))
+        yield Inbound(name, (pod.ip, port), [backend], filters)
 
 
-def _pod(pod: Pod, port: int, policies: Sequence[Policy]) -> Inbound:
-    deciding = [p for p in policies if pod.on_mesh and p.governs_pod(pod.namespace, pod.labels)]
-    name = f"pod/{pod.namespace}/{pod.name}/{port}"
-    return Inbound(name, (pod.ip, port), [(pod.workload_ip, port)], deciding)
+def _waypoint(
+    service: Service, policies: Policies, pods: Mapping[Address, Backend]
+) -> Iterator[Inbound]:
+    deciding = policies.of_service(service.namespace, service.name)
+    filters = _filters(deciding, sees_http=True)
+    for port, target in service.ports.items():
+        name = f"service/{service.namespace}/{service.name}/{port}"
+        # Straight to the processes: to policies of the pods, the caller would be the waypoint.
+        backends = [pods[pod.ip, target] for pod in service.ready]
+        yield Inbound(name, (service.ip or "", port), backends, filters, is_waypoint=True)
 
 
-def _service(service: Service, ip: str, port: int, policies: Sequence[Policy]) -> Inbound:
-    name = f"service/{service.namespace}/{service.name}/{port}"
-    target, ready = service.ports[port], [pod for pod in service.pods if pod.ready]
-    if not service.on_mesh:
-        return Inbound(name, (ip, port), [(pod.ip, target) for pod in ready], None)
-    deciding = [p for p in policies if p.governs_service(service.namespace, service.name)]
-    # Straight to the processes: the pods trust their waypoint. Istio has them do so, and deny what
-    # callers off the mesh, whom it leads past the waypoint, ask of them, when it is run with
-    # PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed Istio is. Here such callers meet the waypoint,
-    # without an identity.
-    backends = [(pod.workload_ip, target) for pod in ready]
-    return Inbound(name, (ip, port), backends, deciding, is_waypoint=True)
-
-
-def listener(inbound: Inbound) -> Json:
+def listener(inbound: Inbound, *, tls: bool) -> Json:
     """Return the listener. It knows a caller by a certificate and by nothing that it says."""
-    if inbound.policies is None:
-        return envoy.listener(inbound.name, inbound.address, [{"filters": [_pass_on(inbound)]}])
+    plain = {"filters": [_decide(inbound)]}
+    if not tls:
+        return envoy.listener(inbound.name, inbound.address, [plain])
     secure = {
         "filter_chain_match": {"transport_protocol": "tls"},
         "transport_socket": envoy.server_tls(),
     }
-    filters = {"filters": [_decide(inbound)]}
     inspector = envoy.extension("filters.listener.tls_inspector.v3.TlsInspector")
-    return envoy.listener(
-        inbound.name,
-        inbound.address,
-        [{**secure, **filters}, filters],
-        listener_filters=[inspector],
-    )
-
-
-def _pass_on(inbound: Inbound) -> Json:
-    kind = "filters.network.tcp_proxy.v3.TcpProxy"
-    return envoy.extension(kind, stat_prefix="tcp", cluster=inbound.cluster)
+    chains = [{**secure, **plain}, plain]
+    return envoy.listener(inbound.name, inbound.address, chains, listener_filters=[inspector])
 
 
 def _decide(inbound: Inbound) -> Json:
     return envoy.http(
         _TABLE,
         {_TARGET: inbound.name},
-        [_DENY, _ALLOW],
+        [_NETWORK, _DENY, _ALLOW],
         envoy.access_log(inbound.name),
         # Istio's default: `/a/../b` is `/b`, and `//b` is not.
         # https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
         normalize_path=inbound.is_waypoint,
+        local_reply_config={"mappers": [_NAME_NETWORK]},
     )
 
 
-def cluster(inbound: Inbound) -> Json:
-    """Return what is behind the listener."""
-    endpoints = [{"endpoint": {"address": envoy.socket_address(a)}} for a in inbound.backends]
-    assignment = {"cluster_name": inbound.cluster, "endpoints": [{"lb_endpoints": endpoints}]}
-    return envoy.cluster(inbound.cluster, load_assignment=assignment)
+def clusters(inbounds: Sequence[Inbound]) -> list[Json]:
+    """Return what is behind the listeners."""
+    return [_cluster(inbound.backends[0]) for inbound in inbounds if not inbound.is_waypoint]
 
 
-def tables(inbounds: Sequence[Inbound]) -> list[Json]:
-    """Return the route table of all listeners that decide, if there are any."""
-    routes = [_route(each, each.policies) for each in inbounds if each.policies is not None]
+def _cluster(backend: Backend) -> Json:
+    endpoint = {"endpoint": {"address": envoy.socket_address(backend.address)}}
+    assignment = {"cluster_name": backend.cluster, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    return envoy.cluster(backend.cluster, load_assignment=assignment)
+
+
+def routes(inbounds: Sequence[Inbound]) -> dict[str, Json]:
+    """Return the route of each listener."""
+    return {inbound.name: _route(inbound) for inbound in inbounds}
+
+
+def tables(routes: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the route table of all listeners, if there are any."""
     host = {"name": _TABLE, "domains": ["*"], "routes": routes}
     table = envoy.route_table(_TABLE, [host], remove=[CLUSTER, DESTINATION, _TARGET])
-    return [table] if routes else []
+    return {_TABLE: [table]} if routes else {}
 
 
-def _route(inbound: Inbound, policies: Sequence[Policy]) -> Json:
+def _route(inbound: Inbound) -> Json:
     target = {"name": _TARGET, "string_match": {"exact": inbound.name}}
     return {
         "match": {"prefix": "/", "headers": [target]},
-        "route": {"cluster": inbound.cluster, "timeout": "0s"},
-        "typed_per_filter_config": {
-            "DENY": _rules(rbac(policies, "DENY", sees_http=inbound.is_waypoint)),
-            "ALLOW": _rules(rbac(policies, "ALLOW", sees_http=inbound.is_waypoint)),
-        },
+        **_lead_to(inbound.backends),
+        "typed_per_filter_config": inbound.filters,
     }
+
+
+def _filters(policies: Sequence[Policy], *, sees_http: bool) -> Json:
+    return {
+        "DENY": _rules(rbac(policies, "DENY", sees_http=sees_http)),
+        "ALLOW": _rules(rbac(policies, "ALLOW", sees_http=sees_http)),
+    }
+
+
+def _lead_to(backends: Sequence[Backend]) -> Json:
+    """Return the route to one of some pods, chosen at random, past its NetworkPolicies."""
+    if not backends:
+        return envoy.answer(503, "no pod of this Service is ready\n")
+    chosen = [{"name": backend.cluster, "weight": 1, **_isolate(backend)} for backend in backends]
+    return {"route": {"weighted_clusters": {"clusters": chosen}, "timeout": "0s"}}
+
+
+def _isolate(backend: Backend) -> Json:
+    if backend.network is None:
+        return {}
+    return {"typed_per_filter_config": {"NETWORK": _rules(backend.network)}}
 
 
 def _rules(rules: Json | None) -> Json:

@@ -4,18 +4,25 @@ import logging
 import secrets
 import subprocess
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from rehearsal.addresses import EGRESS_PORT
 from rehearsal.kubernetes.store import Change, Object, Store
-from rehearsal.mesh import authorization, egress, envoy, inbound, topology
-from rehearsal.mesh.authorization import Refusal
+from rehearsal.mesh import authorization, egress, envoy, inbound, network, topology
+from rehearsal.mesh.configuration import Configuration, steps
+from rehearsal.mesh.envoy import Json
 from rehearsal.mesh.identity import Authority
+from rehearsal.mesh.inbound import Inbound
 from rehearsal.mesh.proxy import EnvoyError, Proxy, Spawn
+from rehearsal.mesh.strict import Refusal
+from rehearsal.mesh.topology import Topology
 
-_KINDS = frozenset({"AuthorizationPolicy", "Namespace", "Pod", "Service"})
+_KINDS = frozenset({"AuthorizationPolicy", "Namespace", "NetworkPolicy", "Pod", "Service"})
 _TIMEOUT = 10.0
 """Seconds that Envoy has for a change."""
 
@@ -23,26 +30,37 @@ _log = logging.getLogger(__name__)
 
 
 class Mesh:
-    """Enforces AuthorizationPolicies on a cluster, as Istio's ambient mode does.
+    """Enforces on a cluster NetworkPolicies as a CNI does, AuthorizationPolicies as Istio ambient.
 
     Args:
         store: the cluster.
         directory: a folder of its own, closed to others, as it holds private keys.
+        istio: whether the cluster has Istio. Without it there are no AuthorizationPolicies, and no
+            pod has an identity.
         spawn: starts a process as `subprocess.Popen` does.
 
     Attributes:
         access_log: the file with a line of JSON for each request: who, what, the answer and why.
-        refused: policies that are not enforced as they are written, but closed.
+            A 403 comes from NetworkPolicies if none of them is named as `network_policy`, else from
+            AuthorizationPolicies: from the one named as `policy`, or for want of one that allows.
+        refused: policies that are not enforced as they are written.
 
     Raises:
         EnvoyError: there is no Envoy for this platform.
     """
 
-    def __init__(self, store: Store, directory: Path, *, spawn: Spawn = subprocess.Popen) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Path,
+        *,
+        istio: bool = True,
+        spawn: Spawn = subprocess.Popen,
+    ) -> None:
         self.access_log = directory / envoy.ACCESS_LOG
         self.refused: list[Refusal] = []
         self._store = store
-        self._authority = Authority()
+        self._authority = Authority() if istio else None
         self._proxy = Proxy(envoy.bootstrap(self._authority), directory, spawn)
         self._secret = secrets.token_bytes()
         self._thread = threading.Thread(target=self._follow, name="mesh", daemon=True)
@@ -50,16 +68,20 @@ class Mesh:
         self._changes = self._applied = 0
         self._failure: Exception | None = None
         self._stopping = False
+        self._topology: Topology | None = None
+        self._configuration = self._layout = Configuration({}, {}, {}, {})
         self._unsubscribe = store.subscribe(self._note)
 
     def start(self) -> None:
-        """Install the AuthorizationPolicy resource, start Envoy and follow the cluster from there.
+        """Install the AuthorizationPolicy resource, if any, start Envoy and follow the cluster.
 
         Raises:
             EnvoyError: Envoy does not start.
         """
-        self._store.put(_crd())
-        self._configure()
+        if self._authority:
+            self._store.put(_crd())
+        self._configuration = self._read()
+        self._proxy.configure(self._configuration.files)
         self._proxy.start(_TIMEOUT)
         self._thread.start()
 
@@ -120,8 +142,7 @@ class Mesh:
         while (changes := self._next()) is not None:
             failure = None
             try:
-                self._configure()
-                self._proxy.settle(_TIMEOUT)
+                self._go_over_to(self._read())
             except (EnvoyError, TimeoutError) as error:
                 _log.error("%s", error)
                 failure = error
@@ -135,24 +156,46 @@ class Mesh:
             self._progress.wait_for(lambda: self._stopping or self._changes > self._applied)
             return None if self._stopping else self._changes
 
-    def _configure(self) -> None:
-        there = topology.read(self._store)
+    def _go_over_to(self, new: Configuration) -> None:
+        *between, _ = steps(self._configuration, new)
+        self._configuration = new
+        with suppress(EnvoyError):  # what Envoy refuses on the way it refuses in the end, too
+            for each in between:
+                self._put(each)
+        self._put(new)
+
+    def _put(self, configuration: Configuration) -> None:
+        self._proxy.configure(configuration.files)
+        self._proxy.settle(_TIMEOUT)
+
+    def _read(self) -> Configuration:
+        """Return what follows from the cluster as it is now."""
+        there = topology.read(self._store, istio=self._authority is not None)
         policies, refused = authorization.read(self._store.list("AuthorizationPolicy"))
+        network_policies, more_refused = network.read(self._store.list("NetworkPolicy"))
+        self._tell(refused + more_refused)
+        inbounds = inbound.read(there, policies, network.Isolation(network_policies, there))
+        if there != self._topology:
+            self._topology, self._layout = there, self._lay_out(there, inbounds)
+        return replace(self._layout, routes=inbound.routes(inbounds))
+
+    def _lay_out(self, there: Topology, inbounds: Sequence[Inbound]) -> Configuration:
+        """Return what no policy changes; without the routes, which are theirs."""
+        tls = self._authority is not None
+        clusters = inbound.clusters(inbounds) + egress.clusters(there, self._authority)
+        listeners = [inbound.listener(each, tls=tls) for each in inbounds]
+        listeners += egress.listeners(there, self._token)
+        return Configuration(_by_name(clusters), {}, egress.tables(there), _by_name(listeners))
+
+    def _tell(self, refused: list[Refusal]) -> None:
         for refusal in refused:
             if refusal not in self.refused:
-                _log.warning("policy %s is refused: %s", refusal.policy, refusal.reason)
+                _log.warning("%s %s is refused: %s", refusal.kind, refusal.policy, refusal.reason)
         self.refused = refused
-        inbounds = inbound.read(there, policies)
-        clusters = [inbound.cluster(each) for each in inbounds]
-        listeners = [inbound.listener(each) for each in inbounds]
-        # What is led to comes before what leads there.
-        self._proxy.configure(
-            {
-                envoy.CLUSTERS: clusters + egress.clusters(there, self._authority),
-                **{t["name"]: [t] for t in inbound.tables(inbounds) + egress.tables(there)},
-                envoy.LISTENERS: listeners + egress.listeners(there, self._token),
-            }
-        )
+
+
+def _by_name(resources: Sequence[Json]) -> dict[str, Json]:
+    return {resource["name"]: resource for resource in resources}
 
 
 def _crd() -> Object:
@@ -177,6 +220,7 @@ def _crd() -> Object:
 
 
 def _version(name: str, *, storage: bool) -> dict[str, Any]:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    spec = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": spec}}
     served = {"served": True, "storage": storage}
     return {"name": name, **served, "schema": {"openAPIV3Schema": schema}}

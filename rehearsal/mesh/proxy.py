@@ -57,6 +57,7 @@ class Proxy:
         self._log = directory / "envoy.log"
         self._spawn = spawn
         self._process: subprocess.Popen[bytes] | None = None
+        self._written: dict[str, Sequence[Json]] = {}
         self._versions: dict[str, str] = {}
         self._rejected = 0
 
@@ -91,8 +92,11 @@ class Proxy:
         """
         for name in self._versions.keys() - files.keys():
             self._path(name).unlink()
-            del self._versions[name]
+            del self._versions[name], self._written[name]
         for name, resources in files.items():
+            if resources == self._written.get(name):
+                continue
+            self._written[name] = resources
             content = json.dumps(resources)
             version = sha256(content.encode()).hexdigest()
             if self._versions.get(name) != version:
@@ -121,6 +125,7 @@ class Proxy:
         if rejected > self._rejected:
             self._rejected = rejected
             self._versions = dict.fromkeys(self._versions, "unknown")
+            self._written = dict.fromkeys(self._written, ())
             raise EnvoyError(f"Envoy refuses its configuration: {self._last_words()}")
         warming = stats.get("listener_manager.total_listeners_warming")
         return warming == "0" and all(

@@ -3,13 +3,16 @@
 import http.client
 import itertools
 import json
+import tempfile
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,9 +66,9 @@ class Cluster:
         self._servers: list[_Server] = []
 
     @contextmanager
-    def namespace(self, **labels: str) -> Generator[str]:
-        """Add a namespace that no other test uses, and delete it with all that is in it."""
-        name = f"model-{next(self._numbers)}"
+    def namespace(self, name: str = "", **labels: str) -> Generator[str]:
+        """Add a namespace, by default one that no other test uses, and delete it in the end."""
+        name = name or f"model-{next(self._numbers)}"
         metadata = {"name": name, "labels": labels}
         self.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         yield name
@@ -95,6 +98,13 @@ class Cluster:
         self.store.put({**kind, "metadata": metadata, "spec": spec})
         self.mesh.settle()
 
+    def network_policy(self, namespace: str, spec: Object, name: str = "policy") -> None:
+        """Put a NetworkPolicy, and wait until it is in force."""
+        metadata = {"namespace": namespace, "name": name}
+        kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+        self.store.put({**kind, "metadata": metadata, "spec": spec})
+        self.mesh.settle()
+
     def label(self, app: App, labels: dict[str, str]) -> None:
         """Give an application's pods these labels for the mesh instead of theirs."""
         for number in range(len(app.pods)):
@@ -104,16 +114,29 @@ class Cluster:
             self.store.put(pod)
         self.mesh.settle()
 
-    def token(self, app: App) -> str:
-        """Return what the egress proxy of an application's first pod wants to be shown."""
-        url = urlsplit(self.mesh.environment(app.namespace, f"{app.name}-0")["http_proxy"])
+    def token(self, app: App, unit: int = 0) -> str:
+        """Return what the egress proxy of an application's pod wants to be shown."""
+        url = urlsplit(self.mesh.environment(app.namespace, f"{app.name}-{unit}")["http_proxy"])
         return "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode()
 
-    def call(self, caller: App, url: str, method: str = "GET", headers: Headers = ()) -> Answer:
-        """Call a URL, unchanged, from an application's first pod."""
-        with closing(proxy(caller)) as connection:
-            token = ("proxy-authorization", self.token(caller))
+    def call(
+        self, caller: App, url: str, method: str = "GET", headers: Headers = (), unit: int = 0
+    ) -> Answer:
+        """Call a URL, unchanged, from an application's pod."""
+        with closing(proxy(caller, unit)) as connection:
+            token = ("proxy-authorization", self.token(caller, unit))
             return send(connection, method, url, [token, *headers])
+
+    def logged(self, path: str, count: int) -> Sequence[dict[str, object]]:
+        """Return the access log of calls of a path, once Envoy has written it."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            lines = self.mesh.access_log.read_text().splitlines(keepends=True)
+            whole = [json.loads(line) for line in lines if line.endswith("\n")]
+            if len(found := [entry for entry in whole if entry["path"] == path]) == count:
+                return found
+            time.sleep(0.02)
+        raise TimeoutError(path)
 
     def close(self) -> None:
         """Stop the servers."""
@@ -130,7 +153,8 @@ class Cluster:
     def _pod(self, namespace: str, app: str, number: int, labels: dict[str, str]) -> str:
         ip = self._network.next_pod()
         self._servers += [_serve(workload_address(ip), port) for port in PORTS]
-        name, labels = f"{app}-{number}", {APP: app, **labels}
+        name = f"{app}-{number}"
+        labels = {APP: app, "statefulset.kubernetes.io/pod-name": name, **labels}
         self.store.put(
             {
                 "apiVersion": "v1",
@@ -143,9 +167,22 @@ class Cluster:
         return ip
 
 
-def proxy(app: App) -> http.client.HTTPConnection:
-    """Return a connection to the egress proxy of an application's first pod."""
-    return http.client.HTTPConnection(app.pods[0], EGRESS_PORT)
+@contextmanager
+def running(**options: Any) -> Generator[Cluster]:
+    """Run a mesh with these options, on a cluster that has nothing yet."""
+    store = Store()
+    with tempfile.TemporaryDirectory() as directory:  # shorter than tmp_path: it holds a socket
+        mesh = Mesh(store, Path(directory), **options)
+        mesh.start()
+        cluster = Cluster(store, mesh)
+        yield cluster
+        mesh.stop()
+        cluster.close()
+
+
+def proxy(app: App, unit: int = 0) -> http.client.HTTPConnection:
+    """Return a connection to the egress proxy of an application's pod."""
+    return http.client.HTTPConnection(app.pods[unit], EGRESS_PORT)
 
 
 def send(

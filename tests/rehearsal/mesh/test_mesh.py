@@ -12,7 +12,7 @@ import pytest
 from rehearsal.kubernetes.store import Store
 from rehearsal.mesh.mesh import Mesh
 from rehearsal.mesh.proxy import EnvoyError
-from tests.rehearsal.mesh.cluster import Cluster
+from tests.rehearsal.mesh.cluster import Cluster, running
 
 
 class Spawner:
@@ -34,14 +34,8 @@ def spawner() -> Spawner:
 @pytest.fixture
 def own(spawner: Spawner) -> Iterator[Cluster]:
     """A cluster that a test has for itself."""
-    with tempfile.TemporaryDirectory() as directory:
-        store = Store()
-        mesh = Mesh(store, Path(directory), spawn=spawner)
-        mesh.start()
-        cluster = Cluster(store, mesh)
+    with running(spawn=spawner) as cluster:
         yield cluster
-        mesh.stop()
-        cluster.close()
 
 
 def test_it_serves_what_it_finds_until_it_is_stopped(spawner: Spawner) -> None:

@@ -1,10 +1,10 @@
 """How calls travel: who a caller is, what it cannot pretend, and where names lead."""
 
 import http.client
-import json
 import ssl
-import time
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -322,6 +322,35 @@ def test_a_pod_that_is_gone_is_not_called(
         straight(producer.pods[1])
 
 
+@pytest.mark.parametrize("labels", [AMBIENT, {}], ids=["by the waypoint", "past the waypoint"])
+def test_pods_come_and_go_and_no_call_is_lost(
+    cluster: Cluster, producer: App, namespace: str, labels: dict[str, str]
+) -> None:
+    caller = cluster.app(namespace, "caller", labels=labels)
+    pod = cluster.store.get("Pod", namespace, "producer-1")
+    assert pod
+    cluster.mesh.settle()
+    statuses, stop = Counter[int](), threading.Event()
+
+    def call() -> None:
+        token = [("proxy-authorization", cluster.token(caller))]
+        with closing(proxy(caller)) as connection:
+            while not stop.is_set():
+                statuses[send(connection, "GET", URL, token).status] += 1
+
+    with ThreadPoolExecutor() as pool:
+        calling = pool.submit(call)
+        for _ in range(10):
+            cluster.store.delete("Pod", namespace, "producer-1")
+            cluster.mesh.settle()
+            cluster.store.put(pod)
+            cluster.mesh.settle()
+        stop.set()
+        calling.result()
+
+    assert set(statuses) == {200}
+
+
 @pytest.mark.parametrize("whose", ["nobody's", "another pod's", "half"])
 def test_a_proxy_is_for_who_has_its_token(
     cluster: Cluster, producer: App, scraper: App, outsider: App, whose: str
@@ -354,7 +383,7 @@ def test_the_access_log_says_who_called_what_and_why_it_was_denied(
     cluster.call(outsider, f"http://{producer.pods[0]}:9090{path}", "POST")
     cluster.call(outsider, f"http://nowhere:9090{path}")
 
-    allowed, denied, lost = logged(cluster, path, 3)
+    allowed, denied, lost = cluster.logged(path, 3)
 
     assert allowed["listener"] == f"service/{namespace}/producer/9090"
     assert allowed["principal"] == f"spiffe://{scraper.principal}"
@@ -367,15 +396,3 @@ def test_the_access_log_says_who_called_what_and_why_it_was_denied(
     assert (denied["code"], denied["policy"]) == (403, None)
     assert denied["details"] == "rbac_access_denied_matched_policy[none]"
     assert (lost["listener"], lost["code"]) == (f"egress/{namespace}/outsider-0", 502)
-
-
-def logged(cluster: Cluster, path: str, count: int) -> Sequence[dict[str, object]]:
-    """Return the log of calls of a path, once Envoy has written it."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        lines = cluster.mesh.access_log.read_text().splitlines(keepends=True)
-        whole = [json.loads(line) for line in lines if line.endswith("\n")]
-        if len(found := [entry for entry in whole if entry["path"] == path]) == count:
-            return found
-        time.sleep(0.02)
-    raise TimeoutError(path)
