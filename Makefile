@@ -4,13 +4,16 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/.*"uv==\([0-9.]*\)".*/\1/p' pyproject.toml)
 IN := .venv/bin
 
-.PHONY: help demo test format vendor clean
+.PHONY: help demo shell test format vendor pack clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: .venv/ready ## see who may call whom, and why, in seconds
 	@$(IN)/python -m rehearsal exec $(IN)/python tests/story
+
+shell: .venv/ready ## the same bundle, to type at: a shell in which juju is the rehearsal's
+	@$(IN)/python -m rehearsal shell bundles/demo.yaml
 
 test: .venv/ready ## lint, unit tests of library and charms, tests of the rehearsal
 	@$(IN)/tox
@@ -20,6 +23,9 @@ format: .venv/ready ## format the code
 
 vendor: .venv/ready ## copy the library into the charms that use it
 	@$(IN)/tox -e vendor
+
+pack: .venv/ready ## pack the charms where the bundles look for them; needs charmcraft and LXD
+	@$(IN)/tox -e pack
 
 clean: ## remove what the other targets made
 	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.pytest_cache

@@ -1,32 +1,40 @@
 """The command line of the rehearsal."""
 
 import argparse
-import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from types import FrameType
 
+from rehearsal import explain, foreground, run, shell
 from rehearsal.rehearsal import Rehearsal
 
-_NOT_FOUND = 127
-"""Exit status of a shell for a command that cannot be run."""
-_LOOK_UP, _END_TIMEOUT = 0.5, 2.0
-"""Seconds between two looks at the command, and until it has to have ended."""
 _DESCRIPTION = """\
 A Juju, a Kubernetes API and a service mesh on this machine, for as long as a command runs.
 
 It proves charm logic, relation data, the effect of labels and policies on a Kubernetes API, who
 may call whom over real HTTP with cryptographic identity, and the flow of juju commands.
-It does not prove scheduling, images, Juju's timing and retries, or a CNI.
+It does not prove scheduling, images, Juju's timing and retries, or how a CNI drops packets.
 """
+_TIMEOUT = 120.0
+"""Seconds that a bundle has to settle unless told otherwise."""
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(words)
+    if arguments.command == "explain":
+        return explain.explain(
+            arguments.source, arguments.target, arguments.method, arguments.path, arguments.port
+        )
+    if arguments.command == "exec" and not arguments.words:
+        parser.error("no command given, such as: python -m rehearsal exec bash")
+    return _rehearse(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rehearsal",
         description=_DESCRIPTION,
@@ -37,21 +45,69 @@ def main(words: list[str] | None = None) -> int:
         "exec", help="run a command with the rehearsal's juju first on PATH and KUBECONFIG set"
     )
     execute.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
-    arguments = parser.parse_args(words)
-    if not arguments.words:
-        execute.error("no command given, such as: python -m rehearsal exec bash")
-    return _execute(arguments.words)
+    opened = commands.add_parser("shell", help="open a shell on a bundle that is deployed")
+    opened.add_argument("bundle", nargs="?", metavar="BUNDLE", help="none: nothing is deployed")
+    _add_bundle_options(opened)
+    tried = commands.add_parser("run", help="deploy a bundle and print who may call whom in it")
+    tried.add_argument("bundle", metavar="BUNDLE")
+    _add_bundle_options(tried)
+    for each in (execute, opened, tried):
+        _add_cluster_options(each)
+    _add_explain(commands.add_parser("explain", help="say why a call is allowed or denied"))
+    return parser
 
 
-def _execute(command: list[str]) -> int:
+def _add_bundle_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overlay", action="append", default=[], metavar="FILE", help="laid over the bundle"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"in which the bundle has to settle (default: {_TIMEOUT:g})",
+    )
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without-istio",
+        action="store_true",
+        help="on a cluster without Istio, where NetworkPolicies alone decide who may call whom",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="NUMBER",
+        help="have hooks come in another order, where Juju leaves it open",
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="FROM", help="who calls: APPLICATION, MODEL.APPLICATION")
+    parser.add_argument("target", metavar="TO", help="who is called: APPLICATION or UNIT")
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("path", metavar="PATH")
+    parser.add_argument("port", metavar="PORT", type=int)
+
+
+def _rehearse(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     threading.excepthook = _give_up
     try:
-        with Rehearsal() as rehearsal:
-            return _run(command, os.environ | rehearsal.environment)
+        with Rehearsal(arguments.seed, istio=not arguments.without_istio) as rehearsal:
+            return _carry_out(rehearsal, arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _carry_out(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:
+    if arguments.command == "exec":
+        return foreground.run(arguments.words, os.environ | rehearsal.environment)
+    do = run.run if arguments.command == "run" else shell.shell
+    return do(rehearsal, arguments.bundle, arguments.overlay, arguments.timeout)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -64,34 +120,6 @@ def _give_up(failure: threading.ExceptHookArgs) -> None:
     """End the run with the part whose thread has failed; without it commands would wait forever."""
     threading.__excepthook__(failure)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _run(command: list[str], environment: Mapping[str, str]) -> int:
-    try:
-        process = subprocess.Popen(command, env=environment)
-    except OSError as error:
-        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
-        return _NOT_FOUND
-    try:
-        return _wait(process)
-    finally:
-        _end(process)
-
-
-def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Return the exit status; looks up now and then, since a signal may reach another thread."""
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(_LOOK_UP)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the command: a shell at its prompt ignores SIGTERM, but not that its terminal is gone."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
-        if process.poll() is None:
-            process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_END_TIMEOUT)
 
 
 if __name__ == "__main__":

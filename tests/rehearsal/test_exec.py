@@ -99,3 +99,26 @@ def test_a_command_that_is_not_there_is_named():
 
     assert run.returncode == 127
     assert "no-such-command" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [([], "authorizationpolicies.security.istio.io\n"), (["--without-istio"], "")],
+)
+def test_the_cluster_has_istio_unless_told_otherwise(options: list[str], found: str):
+    script = """
+import lightkube
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+for crd in lightkube.Client().list(CustomResourceDefinition):
+    print(crd.metadata.name)
+"""
+
+    run = subprocess.run(
+        [*EXEC, *options, sys.executable, "-c", script],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.stdout == found

@@ -1,0 +1,70 @@
+"""`python -m rehearsal explain`: why a call is allowed or denied, as the mesh charm says it."""
+
+import os
+import sys
+from collections import Counter
+
+import jubilant
+
+_INTERFACE, _ACTION = "service_mesh", "explain"
+_OUTSIDE = """\
+there is no rehearsal here. In one of its shells, as `make shell` opens, juju knows who may call \
+whom:
+    make shell
+    python -m rehearsal explain FROM TO METHOD PATH PORT"""
+
+
+class _UnknownError(Exception):
+    """It cannot be told; the message says why."""
+
+
+def explain(source: str, target: str, method: str, path: str, port: int) -> int:
+    """Print the verdict of the mesh in the model in focus, with its reason.
+
+    Args:
+        source: who calls, `application` or `model.application`.
+        target: who is called, `application`, or `application/0` at a unit's own address.
+        method: the HTTP method.
+        path: the path.
+        port: the port.
+
+    Returns:
+        Exit status: 0 for an answer, whatever it is, and 1 if there is none.
+    """
+    model, _, app = source.rpartition(".")
+    call = {"from": app, "to": target, "method": method, "path": path, "port": port}
+    try:
+        results = _ask(jubilant.Juju(), call | ({"model": model} if model else {}))
+    except (_UnknownError, jubilant.TaskError, TimeoutError) as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 1
+    except jubilant.CLIError as error:
+        sys.stderr.write(error.stderr or "")
+        return 1
+    print(f"{results['verdict']}: {results['reason']}")
+    return 0
+
+
+def _ask(juju: jubilant.Juju, call: dict[str, str | int]) -> dict[str, str]:
+    if "REHEARSAL_DIRECTORY" not in os.environ:
+        raise _UnknownError(_OUTSIDE)
+    for app in _hubs(juju.status()):
+        try:
+            return dict(juju.run(f"{app}/leader", _ACTION, call).results)
+        except ValueError:
+            continue  # it has no such action
+    raise _UnknownError(
+        f"no application of this model offers {_INTERFACE} and has the action `{_ACTION}`"
+    )
+
+
+def _hubs(status: jubilant.Status) -> list[str]:
+    """Return who is related by the mesh's interface; first who has most relations, the mesh."""
+    related = Counter(
+        name
+        for name, app in status.apps.items()
+        for relations in app.relations.values()
+        for relation in relations
+        if relation.interface == _INTERFACE
+    )
+    return [name for name, _ in related.most_common()]

@@ -1,0 +1,112 @@
+"""`python -m rehearsal run`: deploys a bundle and prints who may call whom in it."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jubilant
+from rich.console import Console
+from rich.markup import escape
+
+from rehearsal import calls, deployment, report
+from rehearsal.observation import NO_ANSWER, observe
+from rehearsal.rehearsal import Rehearsal
+
+_NO_ANSWER = """\
+No answer: what the workloads said last. Each has to listen on the address in $BIND_ADDRESS:
+on all addresses it would be in the way of the mesh."""
+
+
+def juju_of(rehearsal: Rehearsal) -> jubilant.Juju:
+    """Return the juju of a run."""
+    return jubilant.Juju(cli_binary=str(rehearsal.directory / "bin" / "juju"))
+
+
+def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[str]) -> int:
+    """Deploy a bundle, and return Juju's exit status after printing what it has against that."""
+    try:
+        deployment.deploy(juju, bundle, overlays)
+    except jubilant.CLIError as error:
+        sys.stderr.write(error.stderr or "")
+        return error.returncode
+    return 0
+
+
+def settle(juju: jubilant.Juju, timeout: float, out: Console) -> bool:
+    """Wait until the model has settled, and show how far it has come."""
+    start = time.monotonic()
+    with out.status("deploying") as status:
+        settled = deployment.settle(
+            juju, timeout, lambda text: status.update(f"deploying: {escape(text)}")
+        )
+    seconds = time.monotonic() - start
+    if settled:
+        out.print(f"Model {juju.model} has settled in {seconds:.1f} s.\n")
+    else:
+        out.print(f"[red]Model {juju.model} has not settled in {timeout:g} s.[/red]\n")
+    return settled
+
+
+def run(rehearsal: Rehearsal, bundle: str, overlays: Sequence[str], timeout: float) -> int:
+    """Deploy a bundle and print who may call whom.
+
+    Args:
+        rehearsal: runs it.
+        bundle: the bundle's file or folder.
+        overlays: files that are laid over it.
+        timeout: seconds in which it has to settle.
+
+    Returns:
+        Exit status: 0 if it has settled and no unit is in error; Juju's own if it was refused.
+    """
+    out, juju = report.console(), juju_of(rehearsal)
+    if refused := deploy(juju, bundle, overlays):
+        return refused
+    settled, model = settle(juju, timeout, out), str(juju.model)
+    silent = _print_calls(rehearsal, model, sorted(juju.status().apps), out)
+    kinds = ("AuthorizationPolicy", "NetworkPolicy")
+    policies = [policy for kind in kinds for policy in rehearsal.store.list(kind, model)]
+    report.print_policies(out, policies)
+    print_problems(juju, out)
+    report.print_lines(out, _NO_ANSWER, _last_words(rehearsal.directory / "pods" / model, silent))
+    return 0 if settled and not deployment.in_error(juju) else 1
+
+
+def print_problems(juju: jubilant.Juju, out: Console) -> None:
+    """Print which units are not active and why, and what cannot run on this machine."""
+    report.print_lines(out, "Not active", deployment.not_active(juju))
+    report.print_lines(out, "Left out", deployment.left_out(juju))
+
+
+def _print_calls(rehearsal: Rehearsal, model: str, apps: Sequence[str], out: Console) -> list[str]:
+    """Have the first unit of each application make each call, and print what came of it.
+
+    Returns:
+        The applications that have left a call without an answer.
+    """
+    rehearsal.settle()
+    proxies = {app: proxy for app in apps if (proxy := _proxy(rehearsal, model, f"{app}-0"))}
+    by_target = calls.read(rehearsal.store, model)
+    with out.status("calling"):
+        observed = observe(proxies, [call for each in by_target.values() for call in each])
+    for target, each in by_target.items():
+        if each:
+            own = {key: result for key, result in observed.items() if key[1].target == target}
+            report.print_calls(out, target, each, own)
+    report.print_lines(out, "No open port", [t for t, each in by_target.items() if not each])
+    return sorted({call.target for (_, call), result in observed.items() if NO_ANSWER in result})
+
+
+def _proxy(rehearsal: Rehearsal, model: str, pod: str) -> str:
+    try:
+        return rehearsal.pod_environment(model, pod)["http_proxy"]
+    except LookupError:
+        return ""  # an application without units calls nobody
+
+
+def _last_words(pods: Path, apps: Sequence[str]) -> list[str]:
+    """Return the last line of each workload of some applications."""
+    logs = [log for app in apps for log in sorted(pods.glob(f"*/{app}-[0-9]*/*.log"))]
+    lines = {log: log.read_text(errors="replace").strip().splitlines() for log in logs}
+    return [f"{log.parent.name}, {log.stem}: {said[-1]}" for log, said in lines.items() if said]

@@ -1,0 +1,208 @@
+"""`python -m rehearsal run`: what it prints of a bundle, and how it ends."""
+
+import contextlib
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.rehearsal import Rehearsal
+from rehearsal.run import run
+
+ROOT = Path(__file__).parents[2]
+Done = subprocess.CompletedProcess[str]
+WriteBundle = Callable[..., Path]
+Server = Callable[[int, int], str]
+
+
+def rehearse(bundle: Path | str, *options: str) -> Done:
+    return subprocess.run(
+        [sys.executable, "-m", "rehearsal", "run", str(bundle), *options],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def cells(printed: str, call: str, number: int = 0) -> list[str]:
+    """Return a row of the table: the results of the n-th line that begins with a call."""
+    rows = [line for line in printed.splitlines() if line.strip().startswith(call)]
+    return re.split(r"\s{2,}", rows[number].strip())[1:]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo as it was run in this process: what was printed, and what the mesh has logged."""
+
+    status: int
+    printed: str
+    logged: list[Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Demo:
+    with Rehearsal() as rehearsal, contextlib.redirect_stdout(io.StringIO()) as printed:
+        status = run(rehearsal, str(ROOT / "bundles" / "demo.yaml"), [], timeout=60)
+        logged = read(rehearsal.access_log)
+    return Demo(status, printed.getvalue(), logged)
+
+
+def read(log: Path) -> list[Mapping[str, Any]]:
+    """Return what the mesh has logged, once nothing is added to it any more."""
+    text, before = log.read_text(), ""
+    while text != before:
+        time.sleep(0.3)  # Envoy writes more often than that
+        before, text = text, log.read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("call", "scraper", "others"),
+    [
+        ("GET :8080 /data", "200", "denied"),
+        ("POST :8080 /data", "denied", "denied"),
+        ("GET :8080 /other", "denied", "denied"),
+        ("GET :9090 /metrics", "200", "denied"),
+        ("POST :9090 /metrics", "denied", "denied"),
+        ("GET :9090 /other", "denied", "denied"),
+        ("unit :9090", "200", "denied"),
+    ],
+)
+def test_each_call_that_a_policy_names_has_a_denied_twin(
+    demo: Demo, call: str, scraper: str, others: str
+):
+    assert cells(demo.printed, call) == [scraper, others]
+
+
+def test_the_demo_settles_and_fits_a_terminal_of_100_columns(demo: Demo):
+    assert demo.status == 0, demo.printed
+    assert max(map(len, demo.printed.splitlines())) <= 100
+    assert "Not active" not in demo.printed
+
+
+def test_the_policies_are_listed_with_what_they_are_for(demo: Demo):
+    lines = [line.split(maxsplit=1) for line in demo.printed.splitlines() if "ALLOW" in line]
+    says = {name: " ".join(rest.split()) for name, rest in lines}
+
+    assert says["mesh-allow-nothing"] == "every pod ALLOW: nothing"
+    assert "pods name=producer ALLOW: 1 rule" in says.values()
+
+
+def test_what_is_called_denied_was_denied_in_envoy(demo: Demo):
+    others = [entry for entry in demo.logged if entry["path"] == "/other"]
+
+    assert len(others) >= 8  # four callers, on two ports of the Service
+    assert {entry["code"] for entry in others} == {403}
+    assert {entry["details"] for entry in others} == {"rbac_access_denied_matched_policy[none]"}
+
+
+def test_an_applications_own_refusal_is_not_taken_for_a_denial(
+    write_bundle: WriteBundle, server: Server
+):
+    refusing = {"options": {"program": server(8000, 403)}}
+
+    done = rehearse(write_bundle({"open": {}, "refusing": refusing}))
+
+    assert done.returncode == 0, done.stderr
+    assert [cells(done.stdout, "GET :8000 /", n) for n in (0, 1)] == [["200"], ["403"]]
+    assert "No policies" in done.stdout
+
+
+def test_a_program_that_is_not_there_is_named_and_the_rest_goes_on(write_bundle: WriteBundle):
+    absent = {"options": {"program": "no-such-program"}}
+
+    done = rehearse(write_bundle({"absent": absent, "there": {}}))
+
+    assert done.returncode == 0
+    assert "absent/0: no-such-program is not on this machine" in done.stdout
+    assert [cells(done.stdout, "GET :8000 /", n) for n in (0, 1)] == [["no answer"], ["200"]]
+
+
+def test_what_a_silent_workload_said_last_is_shown(write_bundle: WriteBundle):
+    broken = {"options": {"program": f"{sys.executable} -c 'raise SystemExit(\"no disk\")'"}}
+
+    done = rehearse(write_bundle({"broken": broken, "there": {}}))
+
+    assert "broken-0, web.web: no disk" in done.stdout
+    assert "there-0" not in done.stdout
+
+
+def test_a_unit_in_error_is_named_with_its_cause(write_bundle: WriteBundle):
+    done = rehearse(write_bundle({"bad": {"options": {"hook": "raises"}}, "good": {}}))
+
+    assert done.returncode == 1
+    assert 'bad/0 is error: hook failed: "web-pebble-ready": RuntimeError: told to raise' in (
+        done.stdout
+    )
+    assert cells(done.stdout, "GET :8000 /") == ["200"]
+
+
+def test_what_does_not_settle_is_named(write_bundle: WriteBundle):
+    bundle = write_bundle({"slow": {"options": {"hook": "hangs"}}})
+
+    done = rehearse(bundle, "--timeout", "1")
+
+    assert done.returncode == 1
+    assert "Model plain has not settled in 1 s." in done.stdout
+    assert "slow/0 is waiting (executing running web-pebble-ready hook)" in done.stdout
+
+
+def test_overlays_are_laid_over_the_bundle_in_their_order(
+    write_bundle: WriteBundle, server: Server, tmp_path: Path
+):
+    bundle = write_bundle({"first": {}, "second": {}})
+    options: list[str] = []
+    for name, status in (("a", 201), ("b", 202)):
+        over = {"applications": {"first": {"options": {"program": server(8000, status)}}}}
+        (tmp_path / name).write_text(json.dumps(over))
+        options += ["--overlay", str(tmp_path / name)]
+
+    done = rehearse(bundle, *options)
+
+    assert [cells(done.stdout, "GET :8000 /", n) for n in (0, 1)] == [["202"], ["200"]]
+
+
+@pytest.mark.parametrize(
+    ("apps", "more", "message"),
+    [
+        ({"web": {"charm": "./missing"}}, {}, 'charm path in application "web" does not exist'),
+        (
+            {"web": {}, "db": {}},
+            {"relations": [["web:nothing", "db:site"]]},
+            'no "nothing" relation',
+        ),
+        ({"web": {}, "db": {}}, {"relations": [["web", "db"]]}, "ambiguous relation"),
+        ({"web": {"options": {"port": "many"}}}, {}, 'option "port" expected int'),
+        (
+            {"web": {}},
+            {"saas": {"far": {"url": "other.far"}}, "relations": [["web:backend", "far:site"]]},
+            "other",
+        ),
+    ],
+    ids=["charm", "endpoint", "ambiguous", "config", "offer"],
+)
+def test_a_mistake_gets_jujus_message_and_exit_status(
+    write_bundle: WriteBundle, apps: Mapping[str, Any], more: Mapping[str, Any], message: str
+):
+    done = rehearse(write_bundle(apps, **more))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR cannot deploy bundle: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bundle_that_is_not_there_is_named():
+    done = rehearse("no-such.yaml")
+
+    assert done.returncode == 1
+    assert 'no charm was found at "no-such.yaml"' in done.stderr
