@@ -190,6 +190,8 @@ def _application_faults(name: str, spec: Mapping[str, Any] | None, folder: Path)
         yield f'bundle application for key "{name}" is undefined'
     elif not spec.get("charm"):
         yield "empty charm path"
+    elif not spec["charm"].startswith((".", "/")):
+        yield f'application "{name}" is from Charmhub ({spec["charm"]}), which is not rehearsed'
     elif not find(folder / spec["charm"]).exists():
         path = folder / spec["charm"]
         yield f'charm path in application "{name}" does not exist: {path.absolute()}'

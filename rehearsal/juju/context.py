@@ -1,5 +1,6 @@
 """What one unit's charm code sees while a hook runs: the state from that unit's point of view."""
 
+from rehearsal.juju import secret
 from rehearsal.juju.resolver import remote_units
 from rehearsal.juju.state import Relation, Status, Unit
 from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationContext
@@ -39,6 +40,8 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
         containers=_containers(unit),
         environment=dict(pod.environment) if pod else {},
         memory=unit.memory,
+        secrets=secret.context(unit),
+        denied=secret.denied(unit),
     )
 
 
@@ -77,5 +80,5 @@ def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
 def _containers(unit: Unit) -> list[ContainerContext]:
     containers = unit.pod.containers.values() if unit.pod else ()
     return [
-        ContainerContext(c.name, c.root, dict(c.layers), c.active, c.failures) for c in containers
+        ContainerContext(c.name, c.place, dict(c.layers), c.active, c.failures) for c in containers
     ]

@@ -38,7 +38,7 @@ class Controller:
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self._on = substrate
-        self._lifecycle = Lifecycle(self.models, substrate)
+        self._lifecycle = Lifecycle(self.models, substrate, self.wake)
         self._uniter = Uniter(self.models, self.lock, self._lifecycle, substrate, order)
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """Units come and go: their pods, what runs in them, and what is left when nobody needs it."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +40,14 @@ class Lifecycle:
     Args:
         models: by name; a model goes when the last of its applications has gone.
         substrate: what it stands on.
+        wake: is called when a unit may have something new to hear. Takes no lock.
     """
 
-    def __init__(self, models: dict[str, Model], substrate: Substrate) -> None:
+    def __init__(
+        self, models: dict[str, Model], substrate: Substrate, wake: Callable[[], None]
+    ) -> None:
         self._models = models
+        self._wake = wake
         self._on = substrate
 
     def add_unit(self, app: Application, number: int) -> None:
@@ -70,6 +75,11 @@ class Lifecycle:
         def tell() -> None:
             ready = all(container.ready for container in pod.containers.values())
             self._on.cluster.set_ready(unit, ready=ready)
+            for container in pod.containers.values():
+                for service, code in container.take_exited().items():
+                    text = f'service "{service}" exited quickly with code {code}'
+                    unit.app.model.log.append((time.time(), unit.name, "WARNING", text))
+            self._wake()
 
         return tell
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rehearsal.juju.durations import seconds
-from rehearsal.juju.program import Program
+from rehearsal.juju.program import Place, Program
 from rehearsal.juju.wire import PebbleCall
 from rehearsal.processes import Processes
 
@@ -25,6 +25,8 @@ _TICK = 0.1
 """Seconds between two looks at the processes and checks of a container."""
 _BACKOFF, _BACKOFF_FACTOR, _BACKOFF_LIMIT = 0.5, 2.0, 30.0
 """Pebble's defaults for a service that exits: delay in seconds, growth, longest delay."""
+_QUICKLY = 1.0
+"""Seconds that a service must stay up for Pebble to call it started."""
 _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 """Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
 
@@ -39,6 +41,7 @@ class Service:
     process: "subprocess.Popen[bytes] | None"
     backoff: float = _BACKOFF
     start_at: float = 0.0
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def running(self) -> bool:
@@ -70,7 +73,8 @@ class Container:
         address: the address at which its processes listen; `localhost` of its pod.
         environment: what its processes get besides what the layers say.
         processes: starts and stops them.
-        changed: is called, on a thread of the container, when it becomes ready or no longer is.
+        changed: is called, on a thread of the container, when a check comes up or goes
+            down, or a service exits quickly.
         layers: Pebble's layers by label, in YAML.
         missing: programs that its services name and this machine does not have.
     """
@@ -86,6 +90,7 @@ class Container:
     _services: dict[str, Service] = field(default_factory=dict[str, Service])
     _checks: dict[str, Check] = field(default_factory=dict[str, Check])
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _exited: dict[str, int] = field(default_factory=dict[str, int])
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -106,10 +111,22 @@ class Container:
             return all(c.up for c in self._checks.values() if c.config.get("level") == "ready")
 
     @property
+    def checks(self) -> dict[str, bool]:
+        """Whether each check is up."""
+        with self._lock:
+            return {name: check.up for name, check in self._checks.items()}
+
+    @property
     def failures(self) -> dict[str, int]:
         """How often in a row each check has failed."""
         with self._lock:
             return {name: check.failures for name, check in self._checks.items()}
+
+    def take_exited(self) -> dict[str, int]:
+        """Return, once, the services that exited as soon as they had started, with their codes."""
+        with self._lock:
+            exited, self._exited = self._exited, {}
+        return exited
 
     def call(self, call: PebbleCall) -> None:
         """Do what the charm asks, unless the container has been stopped in the meantime.
@@ -130,7 +147,13 @@ class Container:
 
     def program(self, words: Sequence[str]) -> Program:
         """Return a program that runs in it: with its variables, and its files where they are."""
-        return Program([self._inside(word) for word in words], self._environment({}), self.root)
+        return self.place.program(words)
+
+    @property
+    def place(self) -> Place:
+        """Where its programs run."""
+        base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
+        return Place(self.root, {**base, **self.environment, "BIND_ADDRESS": self.address})
 
     def stop(self) -> None:
         """Stop everything in it."""
@@ -160,15 +183,15 @@ class Container:
                 self._start(name, config)
 
     def _start(self, name: str, config: Mapping[str, Any]) -> None:
-        command = [self._inside(word) for word in shlex.split(config["command"])]
-        if shutil.which(command[0], path=os.environ["PATH"]) is None:
-            self.missing.add(command[0])
+        program = self.place.program(shlex.split(config["command"]), config)
+        if shutil.which(program.words[0], path=os.environ["PATH"]) is None:
+            self.missing.add(program.words[0])
             return
         with (self.root.parent / f"{self.name}.{name}.log").open("ab") as log:
             process = self.processes.spawn(
-                command,
-                cwd=self._inside(config.get("working-dir", str(self.root))),
-                env=self._environment(config),
+                list(program.words),
+                cwd=program.folder,
+                env=dict(program.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -176,18 +199,6 @@ class Container:
         before = self._services.get(name)
         backoff = before.backoff * _BACKOFF_FACTOR if before else _BACKOFF
         self._services[name] = Service(config, process, min(backoff, _BACKOFF_LIMIT))
-
-    def _environment(self, config: Mapping[str, Any]) -> dict[str, str]:
-        own = {
-            key: self._inside(str(value)) for key, value in config.get("environment", {}).items()
-        }
-        base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
-        return base | dict(self.environment) | {"BIND_ADDRESS": self.address} | own
-
-    def _inside(self, word: str) -> str:
-        """Return where a path of the container is, if it names something that is there."""
-        inside = self.root / word.lstrip("/")
-        return str(inside) if word.startswith("/") and inside.exists() else word
 
     def _stop(self, service: Service) -> None:
         if service.process:
@@ -203,12 +214,13 @@ class Container:
         }
 
     def _watch(self) -> None:
-        ready = True
+        before: set[str] = set()
         while not self._ended.wait(_TICK):
             self._restart_exited()
             self._make_due_checks()
-            if ready != self.ready:
-                ready = not ready
+            down = {name for name, is_up in self.checks.items() if not is_up}
+            if down != before or self._exited:
+                before = down
                 self.changed()
 
     def _restart_exited(self) -> None:
@@ -217,11 +229,16 @@ class Container:
                 if service.running:
                     continue
                 if not service.start_at:
+                    self._note_exit(name, service)
                     service.start_at = time.monotonic() + service.backoff
                 elif time.monotonic() >= service.start_at:
                     self._stop(service)
                     with contextlib.suppress(OSError):  # it is tried again
                         self._start(name, service.config)
+
+    def _note_exit(self, name: str, service: Service) -> None:
+        if service.process and time.monotonic() - service.started < _QUICKLY:
+            self._exited[name] = service.process.returncode
 
     def _make_due_checks(self) -> None:
         with self._lock:
@@ -262,10 +279,10 @@ class Container:
         return True
 
     def _runs(self, config: Mapping[str, Any], timeout: float) -> bool:
-        command = [self._inside(word) for word in shlex.split(config["command"])]
+        program = self.place.program(shlex.split(config["command"]), config)
         try:
             done = subprocess.run(
-                command, env=self._environment(config), timeout=timeout, check=False
+                program.words, env=dict(program.environment), timeout=timeout, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return False

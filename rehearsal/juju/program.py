@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rehearsal.processes import Processes
 
@@ -15,6 +16,39 @@ class Program:
     words: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the programs of a container run.
+
+    Attributes:
+        root: folder with its files.
+        environment: variables that all of them get.
+    """
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def program(self, words: Sequence[str], config: Mapping[str, Any] | None = None) -> Program:
+        """Return a program with the container's files where they are.
+
+        Args:
+            words: the program and its arguments.
+            config: its `environment` and `working-dir`, as a Pebble service has them.
+        """
+        config = config or {}
+        own = {key: self.inside(str(value)) for key, value in config.get("environment", {}).items()}
+        folder = self.inside(str(config.get("working-dir") or self.root))
+        return Program(
+            [self.inside(word) for word in words], {**self.environment, **own}, Path(folder)
+        )
+
+    def inside(self, word: str) -> str:
+        """Return where a path of the container is, if it names something there or a new file."""
+        inside = self.root / word.lstrip("/")
+        is_new = inside.parent.is_dir() and inside.parent != self.root and not Path(word).exists()
+        return str(inside) if word.startswith("/") and (inside.exists() or is_new) else word
 
 
 def run(

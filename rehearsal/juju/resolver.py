@@ -9,6 +9,7 @@ Juju's documentation; where that leaves it open, any of the hooks may be next.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from rehearsal.juju import secret
 from rehearsal.juju.state import Bag, Relation, SeenRelation, Unit
 from rehearsal.juju.wire import Hook
 
@@ -21,11 +22,13 @@ class Sight:
         charm: the charm's revision.
         config: the configuration's version.
         bags: of the hook's relation, the databags' versions on the other side, by owner.
+        secrets: the latest revisions of those that the unit may read, by identifier.
     """
 
     charm: int
     config: int
     bags: Mapping[str, int]
+    secrets: Mapping[str, int]
 
 
 _FACTS: Mapping[str, Callable[[Sight], Mapping[str, bool | int]]] = {
@@ -72,6 +75,8 @@ def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
         yield from tasks(unit)
         for relation in relations:
             yield from _coming(unit, relation)
+        yield from secret.hooks(unit)
+        yield from _checks(unit)
     elif not ready and not leaving:
         yield Hook("stop")
 
@@ -102,6 +107,16 @@ def _ready(unit: Unit) -> Iterator[Hook]:
     for name in unit.pod.containers if unit.pod else ():
         if name not in unit.seen.ready:
             yield Hook("pebble_ready", container=name)
+
+
+def _checks(unit: Unit) -> Iterator[Hook]:
+    for name, container in unit.pod.containers.items() if unit.pod else ():
+        for check, is_up in container.checks.items():
+            knows_down = (name, check) in unit.seen.down
+            if knows_down and is_up:
+                yield Hook("pebble_check_recovered", container=name, check=check)
+            elif not knows_down and not is_up:
+                yield Hook("pebble_check_failed", container=name, check=check)
 
 
 def _leaving(unit: Unit, relation: Relation) -> list[Hook]:
@@ -152,7 +167,8 @@ def sight(unit: Unit, relation: Relation | None) -> Sight:
         relation: the one that the hook is about.
     """
     bags = _versions(unit, relation) if relation else {}
-    return Sight(unit.app.charm.revision, unit.app.config_version, bags)
+    latest = {each.id: each.latest for each in secret.readable(unit)}
+    return Sight(unit.app.charm.revision, unit.app.config_version, bags, latest)
 
 
 def record(unit: Unit, hook: Hook, seen: Sight) -> None:
@@ -165,8 +181,14 @@ def record(unit: Unit, hook: Hook, seen: Sight) -> None:
     """
     if hook.relation is not None:
         _record_relation(unit.seen.relations, hook, seen.bags)
+    elif hook.container is not None and hook.check is not None:
+        known = {(hook.container, hook.check)}
+        failed = hook.kind == "pebble_check_failed"
+        unit.seen.down = unit.seen.down | known if failed else unit.seen.down - known
     elif hook.container is not None:
         unit.seen.ready.add(hook.container)
+    elif hook.secret is not None:
+        secret.record(unit, hook, seen.secrets)
     for attribute, value in _FACTS.get(hook.kind, lambda _: {})(seen).items():
         setattr(unit.seen, attribute, value)
 

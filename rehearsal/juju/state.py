@@ -16,6 +16,7 @@ from typing import Any
 from rehearsal.juju.charm import Charm, ConfigValue, Endpoint
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.pebble import Container
+from rehearsal.juju.secret import Secret
 from rehearsal.juju.wire import Hook
 
 USER = "admin"
@@ -86,7 +87,11 @@ class SeenRelation:
 
 @dataclass
 class Seen:
-    """What a unit has been told so far; the rest is what its next hooks are for."""
+    """What a unit has been told so far; the rest is what its next hooks are for.
+
+    Attributes:
+        down: checks that it knows to be down, with their containers.
+    """
 
     installed: bool = False
     charm: int | None = None
@@ -96,6 +101,7 @@ class Seen:
     stopped: bool = False
     removed: bool = False
     ready: set[str] = field(default_factory=set[str])
+    down: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     relations: dict[int, SeenRelation] = field(default_factory=dict[int, SeenRelation])
 
 
@@ -159,6 +165,11 @@ class Unit:
         """Whether the unit is its application's leader."""
         return self.app.leader is self
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has not been removed."""
+        return self.app.is_there and self.app.units.get(self.number) is self
+
 
 @dataclass(eq=False)
 class Application:
@@ -180,6 +191,11 @@ class Application:
     leader: Unit | None = None
     own_status: Status | None = None
     created: float = field(default_factory=time.time)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has not been removed."""
+        return self.model.apps.get(self.name) is self
 
     def settings(self) -> dict[str, ConfigValue]:
         """Return the options as the charm sees them."""
@@ -296,6 +312,7 @@ class Model:
     offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
     config: dict[str, ConfigValue] = field(default_factory=dict[str, ConfigValue])
     constraints: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: dict[str, Secret] = field(default_factory=dict[str, Secret])
     revisions: collections.Counter[str] = field(default_factory=collections.Counter[str])
     created: float = field(default_factory=time.time)
     next_relation: int = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.juju import resolver
+from rehearsal.juju import resolver, secret
 from rehearsal.juju.agent import Agent
 from rehearsal.juju.charm import Charm
 from rehearsal.juju.context import hook_context
@@ -174,6 +174,8 @@ class Uniter:
                 self._fail(step)
             else:
                 self._commit(unit, hook, result)
+                found, left = step.context.secrets, result.secrets
+                secret.commit(unit, found, left, result.removed_revisions)
                 resolver.record(unit, hook, step.sight)
             self._after(unit)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rehearsal.juju.charm import ConfigValue
+from rehearsal.juju.program import Place
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,10 @@ class Hook:
         remote_unit: number of the remote unit that it is about; None for the application.
         departing_unit: number of the unit that leaves, in `relation_departed`.
         container: name of the container that it is about.
+        check: name of the check that it is about.
         action: name, parameters and task number of the action.
+        secret: identifier of the secret that it is about.
+        revision: its revision, in `secret_remove`.
     """
 
     kind: str
@@ -26,7 +29,10 @@ class Hook:
     remote_unit: int | None = None
     departing_unit: int | None = None
     container: str | None = None
+    check: str | None = None
     action: tuple[str, Mapping[str, Any], str] | None = None
+    secret: str | None = None
+    revision: int | None = None
 
 
 @dataclass
@@ -50,22 +56,52 @@ class ContainerContext:
     """A container as a hook finds it.
 
     Attributes:
-        root: folder with its files.
+        place: where its programs run.
         layers: its layers by label, in YAML.
         active: the services that run.
         failures: how often in a row each check has failed.
     """
 
     name: str
-    root: Path
+    place: Place
     layers: dict[str, str]
     active: list[str]
     failures: dict[str, int]
 
 
 @dataclass
+class SecretContext:
+    """A secret as one unit sees it, before or after a hook.
+
+    Attributes:
+        owner: whether the unit owns it, or its application, or neither.
+        label: what the unit calls it.
+        tracked: the revision that the unit reads, whose content is `content`.
+        latest: the latest revision, whose content is `latest_content`.
+        grants: names of those who may read it, by the number of the relation.
+        read: whether the hook has read it.
+    """
+
+    id: str
+    owner: Literal["unit", "app"] | None
+    label: str | None
+    description: str | None
+    tracked: int
+    latest: int
+    content: dict[str, str]
+    latest_content: dict[str, str]
+    grants: dict[int, set[str]]
+    read: bool = False
+
+
+@dataclass
 class HookContext:
-    """All that the charm code of one unit sees while it runs."""
+    """All that the charm code of one unit sees while it runs.
+
+    Attributes:
+        secrets: those that it may read.
+        denied: identifiers of others that it could come to know.
+    """
 
     hook: Hook
     app: str
@@ -86,6 +122,8 @@ class HookContext:
     containers: list[ContainerContext]
     environment: dict[str, str]
     memory: bytes
+    secrets: list[SecretContext]
+    denied: frozenset[str]
 
 
 @dataclass
@@ -105,6 +143,8 @@ class HookResult:
     action_failure: str | None = None
     action_results: dict[str, Any] = field(default_factory=dict[str, Any])
     action_log: list[str] = field(default_factory=list[str])
+    secrets: list[SecretContext] = field(default_factory=list[SecretContext])
+    removed_revisions: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,13 @@ answers with a `HookResult`. Before that it may send a `PebbleCall`, since a cha
 service expects it to run when its next line is executed.
 """
 
-import contextlib
 import importlib
 import json
 import os
 import pickle
-import shutil
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +21,14 @@ import ops
 import ops.testing as testing
 import yaml
 
+from rehearsal.juju.live import live_containers, sharing
+from rehearsal.juju.live_secrets import (
+    Notes,
+    from_state,
+    live_secrets,
+    not_rehearsed,
+    to_state,
+)
 from rehearsal.juju.wire import (
     ContainerContext,
     Hook,
@@ -37,7 +43,6 @@ AnyContext = testing.Context[ops.CharmBase]
 AnyRelation = testing.Relation | testing.PeerRelation
 _FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
 """Keys that charm code does not see, left out since ops.testing writes the rest for each hook."""
-_SERVICE_METHODS = ("start", "stop", "restart", "replan")
 
 
 class Worker:
@@ -61,15 +66,21 @@ class Worker:
     def _run(self, hook: HookContext) -> HookResult:
         with self._context(hook) as context:
             state = _state(hook)
-            with _environment(hook.environment), self._live_pebble(hook, context, state):
+            share = sharing(hook, context, state)
+            notes = Notes()
+            with (
+                _environment(hook.environment),
+                live_containers(hook, share, self._pebble),
+                live_secrets(hook, notes),
+            ):
                 try:
                     out = context.run(_event(context, hook.hook, state), state)
                 except testing.ActionFailed as failure:
                     left = cast("testing.State", failure.state)
-                    return _result(context, left, failure.message)
+                    return _result(hook, context, left, notes, failure.message)
                 except testing.errors.UncaughtCharmError as error:
                     return HookResult(error=_traceback(error), log=_log(context))
-            return _result(context, out)
+            return _result(hook, context, out, notes)
 
     def _context(self, hook: HookContext) -> AnyContext:
         return testing.Context(
@@ -84,34 +95,9 @@ class Worker:
             juju_version=JUJU_VERSION,
         )
 
-    @contextmanager
-    def _live_pebble(
-        self, hook: HookContext, context: AnyContext, state: testing.State
-    ) -> Generator[None]:
-        """Make the service methods of ops.Container reach the real processes while a hook runs."""
-        roots = {c.name: c.root for c in hook.containers}
-
-        def live(original: Callable[..., None], operation: str) -> Callable[..., None]:
-            def method(container: ops.Container, *services: str) -> None:
-                original(container, *services)
-                _keep_files(context, state, container.name, roots[container.name])
-                plan = cast("dict[str, Any]", container.get_plan().to_dict())
-                self._connection.send(PebbleCall(container.name, operation, services, plan))
-                if error := self._connection.recv():
-                    raise ops.pebble.ChangeError(error, _failed(operation, error))
-
-            return method
-
-        originals = {name: getattr(ops.Container, name) for name in _SERVICE_METHODS}
-        for name, original in originals.items():
-            setattr(ops.Container, name, live(original, name))
-        try:
-            yield
-        finally:
-            for name, original in originals.items():
-                setattr(ops.Container, name, original)
-            for name, root in roots.items():
-                _keep_files(context, state, name, root)
+    def _pebble(self, call: PebbleCall) -> str | None:
+        self._connection.send(call)
+        return self._connection.recv()
 
 
 def _metadata(root: Path) -> dict[str, Any]:
@@ -159,6 +145,7 @@ def _state(hook: HookContext) -> testing.State:
         app_status=ops.StatusBase.from_name(*hook.own_status),
         unit_status=ops.StatusBase.from_name(*hook.workload),
         workload_version=hook.version,
+        secrets=[to_state(secret) for secret in hook.secrets],
     )
 
 
@@ -216,7 +203,7 @@ def _container(container: ContainerContext) -> testing.Container:
         service_statuses=dict.fromkeys(container.active, ops.pebble.ServiceStatus.ACTIVE),
         mounts={
             entry.name: testing.Mount(location=f"/{entry.name}", source=entry)
-            for entry in container.root.iterdir()
+            for entry in container.place.root.iterdir()
         },
     )
 
@@ -233,22 +220,6 @@ def _check_info(check: ops.pebble.Check, failures: int) -> testing.CheckInfo:
     )
 
 
-def _failed(operation: str, error: str) -> ops.pebble.Change:
-    """Return the change with which Pebble reports that it could not do as it was asked."""
-    return ops.pebble.Change.from_dict(
-        {
-            "id": "0",
-            "kind": operation,
-            "summary": operation,
-            "status": "Error",
-            "ready": True,
-            "err": error,
-            "spawn-time": "2000-01-01T00:00:00Z",
-            "ready-time": "2000-01-01T00:00:00Z",
-        }
-    )
-
-
 def _port(protocol: str, number: int) -> testing.TCPPort | testing.UDPPort:
     return testing.UDPPort(number) if protocol == "udp" else testing.TCPPort(number)
 
@@ -260,7 +231,11 @@ def _event(context: AnyContext, hook: Hook, state: testing.State) -> Any:
         return context.on.action(name, params=params, id=task)
     make = getattr(context.on, hook.kind)
     if hook.container is not None:
-        return make(state.get_container(hook.container))
+        container = state.get_container(hook.container)
+        return make(container, *([container.get_check_info(hook.check)] if hook.check else []))
+    if hook.secret is not None:
+        secret = state.get_secret(id=f"secret:{hook.secret}")
+        return make(secret, **({"revision": hook.revision} if hook.revision is not None else {}))
     if hook.relation is None:
         return make()
     relation = state.get_relation(hook.relation)
@@ -289,24 +264,17 @@ def _environment(variables: dict[str, str]) -> Generator[None]:
         os.environ.update(before)
 
 
-def _keep_files(context: AnyContext, state: testing.State, container: str, root: Path) -> None:
-    """Keep the top-level folders that the charm made; those that were there are links already."""
-    made = state.get_container(container).get_filesystem(context)
-    with contextlib.suppress(FileNotFoundError):
-        for entry in made.iterdir():
-            if entry.is_symlink():
-                continue
-            if entry.is_dir():
-                shutil.copytree(entry, root / entry.name, dirs_exist_ok=True)
-            else:
-                shutil.copy(entry, root / entry.name)
-
-
-def _result(context: AnyContext, out: testing.State, failure: str | None = None) -> HookResult:
+def _result(
+    hook: HookContext,
+    context: AnyContext,
+    out: testing.State,
+    notes: Notes,
+    failure: str | None = None,
+) -> HookResult:
     relations = {r.id: r for r in out.relations}
     results = context.action_results or {}
     return HookResult(
-        log=_log(context),
+        log=_log(context) + not_rehearsed(out.secrets),
         workload=(out.unit_status.name, out.unit_status.message),
         own_status=(out.app_status.name, out.app_status.message),
         version=out.workload_version,
@@ -321,6 +289,8 @@ def _result(context: AnyContext, out: testing.State, failure: str | None = None)
         action_failure=failure,
         action_results=_plain(results),
         action_log=list(context.action_logs),
+        secrets=from_state(hook, out.secrets, notes),
+        removed_revisions=notes.removed,
     )
 
 

@@ -174,11 +174,11 @@ _COMMANDS: dict[str, _Command] = {}
 _HELP = ("help", "-h", "--help")
 _NOT_REHEARSED = frozenset(
     {
-        *("actions", "add-secret", "attach-resource", "bootstrap", "clouds"),
+        *("actions", "attach-resource", "bootstrap", "clouds"),
         *("controllers", "export-bundle", "expose", "grant", "info"),
         *("list-models", "login", "operations", "resources", "scp"),
-        *("secrets", "show-action", "show-application"),
-        *("show-operation", "show-secret", "show-status-log", "show-task", "storage"),
+        *("show-action", "show-application"),
+        *("show-operation", "show-status-log", "show-task", "storage"),
         *("suspend-relation", "unexpose", "users", "whoami"),
     }
 )

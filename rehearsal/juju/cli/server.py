@@ -15,6 +15,7 @@ from rehearsal.juju.cli import (
     models,
     offers,
     relations,
+    secrets,
     show,
     waiting,
 )
@@ -23,7 +24,7 @@ from rehearsal.juju.program import Program
 
 COMMANDS = (
     *(actions, applications, deploy, execution, models),
-    *(offers, relations, show, waiting),
+    *(offers, relations, secrets, show, waiting),
 )
 """The modules whose import registers the commands."""
 

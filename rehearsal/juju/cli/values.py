@@ -22,7 +22,8 @@ def option(charm: Charm, name: str, value: Any) -> ConfigValue:
     typed = _from_text(kind, value) if isinstance(value, str) else value
     if kind == "float" and type(typed) is int:
         typed = float(typed)
-    if type(typed) is not _TYPES.get(kind, str):
+    is_uri = str(typed).startswith("secret:")
+    if type(typed) is not _TYPES.get(kind, str) or (kind == "secret" and typed and not is_uri):
         shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
         raise JujuError(f'option "{name}" expected {kind}, got {shown}')
     return typed

@@ -87,6 +87,10 @@ relations: [[web:a, nope:b], [web:a], [web:a, web:b]]
         ("applications: {web: null}", 'bundle application for key "web" is undefined'),
         ("applications: {web: {scale: 1}}", "empty charm path"),
         (
+            "applications: {web: {charm: web, scale: 1}}",
+            'application "web" is from Charmhub (web), which is not rehearsed',
+        ),
+        (
             "applications: {web: {charm: ./web, scale: -1}}",
             'negative number of units specified on application "web"',
         ),

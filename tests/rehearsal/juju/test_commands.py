@@ -4,6 +4,7 @@ import json
 import shutil
 from typing import Any
 
+import jubilant
 import lightkube
 import pytest
 from lightkube.resources.core_v1 import Pod
@@ -280,6 +281,13 @@ def test_two_charms_in_folders_of_one_name_are_two(juju: Typist):
     assert juju("deploy ./two/charm").returncode == 0
 
     juju.until(STATUS, is_active("one/0", "two/0"))
+
+
+def test_a_model_is_shown_as_jubilant_reads_it(juju: Typist):
+    shown = jubilant.Juju(cli_binary=str(juju.program)).show_model()
+
+    assert (shown.name, shown.controller_name) == (f"admin/{shown.short_name}", "rehearsal")
+    assert shown.short_name in juju("models").stdout
 
 
 def test_config_is_read_and_set(juju: Typist):

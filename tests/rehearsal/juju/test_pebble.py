@@ -96,6 +96,15 @@ def test_a_service_that_exits_is_started_again(container: Container):
     wait_for(lambda: ran.exists() and len(ran.read_text().splitlines()) > 1)
 
 
+def test_a_service_that_exits_quickly_is_told_once(container: Container, changed: threading.Event):
+    services = {"bad": service("sh -c 'exit 3'"), "good": service("sleep 600")}
+
+    container.call(call("replan", services=services))
+
+    assert changed.wait(10)
+    assert (container.take_exited(), container.take_exited()) == ({"bad": 3}, {})
+
+
 def test_paths_of_the_container_are_its_own_files(container: Container):
     program = container.root / "opt" / "web.sh"
     program.parent.mkdir()
