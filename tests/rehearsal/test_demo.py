@@ -13,15 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STORY = "tests/story"
-CELLS = 30
+RESULTS = 56
 
 
-def tell(folder: Path, kept: Path, patience: float) -> "subprocess.CompletedProcess[str]":
+def tell(
+    folder: Path, kept: Path, patience: float, *options: str
+) -> "subprocess.CompletedProcess[str]":
     """Run the demo of a checkout, and keep what the run has written."""
     story = f"{sys.executable} {folder / STORY} --patience {patience}"
     keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
     return subprocess.run(
-        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", f"{story}; s=$?; {keep}; exit $s"],
+        [
+            *(sys.executable, "-m", "rehearsal", "exec", *options),
+            *("sh", "-c", f"{story}; s=$?; {keep}; exit $s"),
+        ],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -55,7 +60,7 @@ def reached(kept: Path) -> Counter[str]:
 
 def test_every_cell_is_as_expected(told: "subprocess.CompletedProcess[str]"):
     assert told.returncode == 0, told.stdout + told.stderr
-    assert f"All {CELLS} cells are as expected" in told.stdout.splitlines()[-1]
+    assert f"All {RESULTS} results are as expected" in told.stdout.splitlines()[-1]
 
 
 def test_it_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[str]"):
@@ -66,7 +71,7 @@ def test_it_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[st
 def test_what_was_denied_was_denied_by_a_policy_in_envoy(kept: Path):
     denied = [entry for entry in answers(kept) if entry["code"] == 403]
 
-    assert len(denied) > CELLS
+    assert len(denied) > RESULTS
     assert {e["details"] for e in denied} == {"rbac_access_denied_matched_policy[none]"}
 
 
@@ -80,10 +85,29 @@ def test_what_was_allowed_reached_the_workload_and_nothing_else_did(kept: Path):
 
 @pytest.mark.usefixtures("told")
 def test_what_was_allowed_had_an_identity_and_a_policy(kept: Path):
-    allowed = [entry for entry in answers(kept) if entry["code"] == 200]
+    # Before the producer has joined the mesh, and after that is removed, no policy decides.
+    allowed = [entry for entry in answers(kept) if entry["code"] == 200 and entry["policy"]]
 
-    assert {e["principal"] for e in allowed} == {"spiffe://cluster.local/ns/demo/sa/scraper"}
+    models = ("demo", "demo-remote")
+    scrapers = {f"spiffe://cluster.local/ns/{model}/sa/scraper" for model in models}
+    assert {e["principal"] for e in allowed} == scrapers
     assert all(e["policy"].startswith("demo/mesh-demo-policy-scraper-demo-") for e in allowed)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_order_of_hooks_does_not_matter(tmp_path: Path, seed: int):
+    told = tell(ROOT, tmp_path, 15, "--seed", str(seed))
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_without_istio_pods_and_ports_decide(tmp_path: Path):
+    told = tell(ROOT, tmp_path, 15, "--without-istio")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "methods and paths are not enforced" in told.stdout
+    assert f"All {RESULTS} results are as expected" in told.stdout.splitlines()[-1]
+    assert {entry["principal"] for entry in answers(tmp_path)} == {None}
 
 
 def copy(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jubilant
 
@@ -25,10 +25,35 @@ def row(*results: str) -> Row:
     return dict(zip(CALLS, results, strict=True))
 
 
-RELATED = row("200", "200", "denied", "denied", "200", "denied")
-NOT_RELATED = row("denied", "denied", "denied", "denied", "denied", "denied")
-OFF_THE_MESH = NOT_RELATED
-METRICS_ONLY = row("200", "denied", "denied", "denied", "200", "denied")
+NOTHING = row("denied", "denied", "denied", "denied", "denied", "denied")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What callers should get, by who they are to the producer.
+
+    Attributes:
+        related: on the mesh, and related by `metrics` and `data`.
+        metrics_only: on the mesh, and related by `metrics`.
+        nothing: not related, not on the mesh, or from another model and not yet known by name.
+    """
+
+    related: Row
+    metrics_only: Row
+    nothing: Row = field(default_factory=lambda: NOTHING)
+
+
+AUTHORIZATION_POLICIES = Expected(
+    related=row("200", "200", "denied", "denied", "200", "denied"),
+    metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
+)
+NETWORK_POLICIES = Expected(
+    # They know pods and ports alone: on a port that is open to a caller, every call is.
+    related=row("200", "200", "201", "200", "200", "200"),
+    metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
+)
+EXPECTED = {"authorization-policy": AUTHORIZATION_POLICIES, "network-policy": NETWORK_POLICIES}
+"""By what the mesh enforces policies with."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +74,13 @@ class Line:
 
 
 def observe(juju: jubilant.Juju, caller: str, producer: str, model: str) -> Row:
-    """Have a scraper make every call and return what came of each.
+    """Have a unit of a scraper make every call and return what came of each.
 
     A call on the units has one cell for all of them; where they differ, it names each.
 
     Args:
         juju: the caller's model.
-        caller: application whose unit 0 makes the calls.
+        caller: unit that makes the calls.
         producer: application that is called.
         model: the producer's model.
 
@@ -63,13 +88,18 @@ def observe(juju: jubilant.Juju, caller: str, producer: str, model: str) -> Row:
         jubilant.TaskError: if the action fails.
     """
     params = {"app": producer, "model": model, "format": "json"}
-    task = juju.run(f"{caller}/0", "probe", params)
+    task = juju.run(caller, "probe", params)
     results: list[dict[str, str]] = json.loads(task.results["rows"])
     return {call: _cell([r for r in results if r["request"] == call]) for call in CALLS}
 
 
 def _cell(results: Sequence[Mapping[str, str]]) -> str:
-    distinct = {result["result"] for result in results}
+    distinct = {_result(result) for result in results}
     if len(distinct) == 1:
         return distinct.pop()
     return ", ".join(f"{r['target']} {r['result']}" for r in results) or "not tried"
+
+
+def _result(result: Mapping[str, str]) -> str:
+    """Return what came of a call; a network that denies one drops it, and the caller waits."""
+    return "denied" if result["result"] == "timeout" else result["result"]

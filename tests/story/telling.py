@@ -76,21 +76,30 @@ class Teller:
         self._console.print(f"[bold red]✗[/bold red] {escape(reason)}\n")
         self._console.print(escape(status), soft_wrap=True)
 
-    def verdict(self, lines: Sequence[Line]) -> bool:
-        """Write the last line, with each cell that differs above it; return whether none does."""
-        differences = [difference for line in lines for difference in line.differences()]
-        cells, seconds = len(lines) * len(CALLS), time.monotonic() - self._start
+    def listing(self, title: str, lines: Sequence[str]) -> None:
+        """Show what there is, a line each, or that there is nothing."""
+        self.say(f"{title}: [dim]{'' if lines else 'nothing'}[/dim]")
+        for line in lines:
+            self.say(f"  [dim]{escape(line)}[/dim]")
+
+    def verdict(self, differences: Sequence[str], looks: int) -> None:
+        """Write the last line, and above it what was not as expected.
+
+        Args:
+            differences: a sentence each.
+            looks: how much was compared.
+        """
         self._console.print(f"\n{_CHANGED if differences else _GO_ON}\n")
         for difference in differences:
             self._console.print(f"[bold red]✗[/bold red] {escape(difference)}")
         if differences:
             verdict = (
-                f"[bold red]{len(differences)} of {cells} cells are not as expected[/bold red]"
+                f"[bold red]{len(differences)} of {looks} results are not as expected[/bold red]"
             )
         else:
-            verdict = f"[bold green]All {cells} cells are as expected[/bold green]"
+            verdict = f"[bold green]All {looks} results are as expected[/bold green]"
+        seconds = time.monotonic() - self._start
         self._console.print(f"{verdict}, observed by real requests, in {seconds:.1f} s.")
-        return not differences
 
 
 def _cells(results: Row, expected: Row) -> list[str]:

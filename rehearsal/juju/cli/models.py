@@ -188,6 +188,7 @@ def _document(model: Model) -> dict[str, object]:
         "short-name": model.name,
         "model-uuid": model.uuid,
         "model-type": "caas",
+        "controller-uuid": status.CONTROLLER_UUID,
         "controller-name": status.CONTROLLER,
         "is-controller": False,
         "owner": USER,

@@ -1,0 +1,145 @@
+"""The story of the demo, chapter by chapter."""
+
+import pathlib
+import tempfile
+import time
+
+from stage import Stage
+from table import Expected
+from telling import Teller
+
+BUNDLES = pathlib.Path(__file__).parents[2] / "bundles"
+
+
+class Story:
+    """The demo in two models.
+
+    Args:
+        model: name of the first model, which the story adds. The second one's begins with it.
+        stage: where it is played.
+        teller: shows it.
+    """
+
+    expected: Expected
+
+    def __init__(self, model: str, stage: Stage, teller: Teller) -> None:
+        self._model, self._remote = model, f"{model}-remote"
+        self._stage = stage
+        self._tell = teller
+
+    def tell(self) -> None:
+        """Tell it from the first chapter to the last."""
+        self.deploy()
+        self.another_model()
+        self.leave_and_rejoin()
+        self.remove_data()
+        self.another_unit()
+        self.remove_everything()
+
+    def deploy(self) -> None:
+        """Chapter one: one command, and who may call whom."""
+        self._tell.chapter(
+            "1. Deploy",
+            "A producer of metrics, a scraper that is related to it, and an outsider that is not.\n"
+            "All three are on the mesh.",
+        )
+        self._stage.add_model(self._model)
+        self._deploy("demo.yaml")
+        self._stage.settle("deploying")
+        self.expected = self._stage.expected()
+        self._stage.show(
+            ("scraper", "scraper/0", self.expected.related),
+            ("outsider", "outsider/0", self.expected.nothing),
+            model=self._model,
+        )
+        self._stage.explain("scraper", "GET", "/data")
+        self._stage.explain("scraper", "POST", "/data")
+        self._stage.explain("outsider", "GET", "/data")
+
+    def another_model(self) -> None:
+        """Chapter two: who comes from another model is allowed once it is known by name."""
+        self._tell.chapter(
+            "2. Another model",
+            "A scraper in a model of its own consumes what the producer offers. Juju does not\n"
+            "tell the producer who is behind such a relation: require-cmr-mesh does.",
+        )
+        self._stage.add_model(self._remote)
+        with tempfile.TemporaryDirectory() as folder:
+            self._deploy("demo-remote.yaml", *self._offer(folder))
+        self._stage.settle("deploying")
+        told = ("scraper:require-cmr-mesh", "producer:provide-cmr-mesh")
+        self._scraper("remote, not yet known", allowed=False)
+        self._stage.do("integrate", *told)
+        self._scraper("remote, known", allowed=True)
+        self._stage.do("remove-relation", *told)
+        self._scraper("remote, not known", allowed=False)
+
+    def leave_and_rejoin(self) -> None:
+        """Chapter three: without the mesh, a relation is not enough."""
+        self._tell.chapter(
+            "3. Leave the mesh, and rejoin",
+            "The scraper stays related to the producer. Off the mesh it has no identity to show.",
+        )
+        self._stage.switch(self._model)
+        self._stage.do("remove-relation", "scraper:service-mesh", "mesh:service-mesh")
+        self._stage.settle("leaving")
+        self._scraper("scraper off the mesh", allowed=False)
+        self._stage.explain("scraper", "GET", "/data")
+        self._stage.do("integrate", "scraper:service-mesh", "mesh:service-mesh")
+        self._stage.settle("rejoining")
+        self._scraper("scraper, rejoined", allowed=True)
+
+    def remove_data(self) -> None:
+        """Chapter four: what a relation allowed ends with it."""
+        self._tell.chapter(
+            "4. Remove a relation",
+            "The relation `data` ends, and with it the calls that it allowed. `metrics` stays.",
+        )
+        self._stage.do("remove-relation", "producer:data", "scraper:data")
+        start = time.monotonic()
+        line = "scraper without data", "scraper/0", self.expected.metrics_only
+        self._stage.show(line, model=self._model)
+        self._stage.in_force_since(start)
+        self._stage.explain("scraper", "GET", "/data")
+        self._stage.settle("ending it")
+        self._stage.do("integrate", "producer:data", "scraper:data")
+
+    def another_unit(self) -> None:
+        """Chapter five: units come with their application's identity and policies."""
+        self._tell.chapter(
+            "5. Another unit",
+            "A second unit of the scraper calls, and a third one of the producer is called.",
+        )
+        self._stage.do("add-unit", "scraper")
+        self._stage.do("add-unit", "producer")
+        self._stage.settle("adding")
+        line = "second scraper", "scraper/1", self.expected.related
+        self._stage.show(line, model=self._model)
+
+    def remove_everything(self) -> None:
+        """Chapter six: nothing of the mesh is left."""
+        self._tell.chapter(
+            "6. Remove everything",
+            "The mesh goes first. What it and those on it have made in Kubernetes goes with it.",
+        )
+        self._stage.leftovers(wanted=True)
+        self._stage.do("remove-application", "mesh", "--no-prompt")
+        self._stage.leftovers(wanted=False)
+        self._stage.destroy_models()
+
+    def _deploy(self, bundle: str, *options: str) -> None:
+        shown = ("deploy", f"./bundles/{bundle}", *options, "--trust")
+        self._stage.do("deploy", str(BUNDLES / bundle), *options, "--trust", shown=shown)
+
+    def _offer(self, folder: str) -> list[str]:
+        """Return what has the second bundle consume from a first model of another name."""
+        if self._model == "demo":
+            return []
+        overlay = pathlib.Path(folder) / "offer.yaml"
+        overlay.write_text(f"saas: {{producer: {{url: admin/{self._model}.producer}}}}\n")
+        return ["--overlay", str(overlay)]
+
+    def _scraper(self, name: str, *, allowed: bool) -> None:
+        """Have the scraper of the model in focus call the producer."""
+        row = self.expected.related if allowed else self.expected.nothing
+        self._stage.show((name, "scraper/0", row), model=self._model)
