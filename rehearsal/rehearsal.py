@@ -100,9 +100,12 @@ class Rehearsal:
         (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
         with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
             stack.callback(self._processes.close)
-            for part in (self._kubernetes, self._mesh, self._controller, self._juju):
+            for part in (self._kubernetes, self._mesh):
                 part.start()
                 stack.callback(part.stop)
+            stack.callback(self._controller.stop)  # it begins with the first charm
+            self._juju.start()
+            stack.callback(self._juju.stop)
             self._started = stack.pop_all()
         return self
 

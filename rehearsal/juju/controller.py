@@ -41,10 +41,6 @@ class Controller:
         self._lifecycle = Lifecycle(self.models, substrate, self.wake)
         self._uniter = Uniter(self.models, self.lock, self._lifecycle, substrate, order)
 
-    def start(self) -> None:
-        """Begin to run hooks."""
-        self._uniter.start()
-
     def stop(self) -> None:
         """Stop running hooks, and everything that runs in pods."""
         self._uniter.stop()

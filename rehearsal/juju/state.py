@@ -143,6 +143,7 @@ class Unit:
     skip: bool = False
     tasks: collections.deque[Task] = field(default_factory=collections.deque[Task])
     turn: int = 0
+    running: bool = False
     update_at: float = math.inf
 
     @property

@@ -1,4 +1,4 @@
-"""Runs hooks, one after the other, and keeps what came of each."""
+"""Runs hooks, of each charm one after the other, and keeps what came of each."""
 
 import math
 import threading
@@ -34,8 +34,17 @@ class Step:
     sight: resolver.Sight
 
 
+@dataclass(frozen=True)
+class _Runner:
+    """What runs the hooks of one charm."""
+
+    agent: Agent
+    thread: threading.Thread
+    news: threading.Event
+
+
 class Uniter:
-    """The agents of all units, on one thread.
+    """The agents of all units, with a thread and a process for each charm.
 
     Args:
         models: by name.
@@ -58,58 +67,64 @@ class Uniter:
         self._lifecycle = lifecycle
         self._on = substrate
         self._order = order
-        self._agents: dict[Path, Agent] = {}
-        self._news = threading.Event()
+        self._runners: dict[Path, _Runner] = {}
         self._stopping = False
         self._turns = 0
-        self._thread = threading.Thread(target=self._work, name="uniter")
-
-    def start(self) -> None:
-        """Begin to run hooks."""
-        self._thread.start()
 
     def stop(self) -> None:
-        """Stop running hooks; the one that runs is cut off."""
+        """Stop running hooks; those that run are cut off."""
         self._stopping = True
-        self.wake()
-        for agent in self._agents.values():
-            agent.stop()
-        self._thread.join()
+        runners = list(self._runners.values())
+        for runner in runners:
+            runner.news.set()
+            runner.agent.stop()
+        for runner in runners:
+            runner.thread.join()
 
     def wake(self) -> None:
         """Have it look for hooks to run. Takes no lock."""
-        self._news.set()
+        for runner in list(self._runners.values()):
+            runner.news.set()
 
     def add_charm(self, charm: Charm) -> None:
-        """Start the process in which a charm's code will run."""
+        """Start the process in which a charm's code will run, and the thread that feeds it."""
         log = self._on.directory / f"charm-{charm.root.name}.log"
-        self._agents[charm.root] = Agent(charm, self._on.processes, log)
+        thread = threading.Thread(
+            target=self._work, args=(charm.root,), name=f"uniter {charm.name}"
+        )
+        agent = Agent(charm, self._on.processes, log)
+        self._runners[charm.root] = _Runner(agent, thread, threading.Event())
+        thread.start()
 
-    def _work(self) -> None:
-        while not self._stopping:
-            self._news.clear()
-            step = self._next()
+    def _work(self, root: Path) -> None:
+        """Run the hooks of a charm's units, until no application has the charm any more."""
+        runner = self._runners[root]
+        while not self._stopping and self._is_used(root):
+            runner.news.clear()
+            step = self._next(root)
             if step:
-                self._run(step)
+                self._run(step, runner.agent)
+                self.wake()
             else:
-                self._end_unused()
-                self._news.wait(self._until_next())
+                runner.news.wait(self._until_next(root))
+        runner.agent.stop()
+        self._runners.pop(root, None)
 
-    def _end_unused(self) -> None:
-        """End the processes of charms that no application has any more."""
+    def _is_used(self, root: Path) -> bool:
         with self._lock:
-            apps = [app for model in self._models.values() for app in model.apps.values()]
-            unused = self._agents.keys() - {app.charm.root for app in apps}
-            agents = [self._agents.pop(root) for root in unused]
-        for agent in agents:
-            agent.stop()
+            apps = (app for model in self._models.values() for app in model.apps.values())
+            return any(app.charm.root == root for app in apps)
 
-    def _next(self) -> Step | None:
+    def _units(self, root: Path) -> list[Unit]:
+        """Return the units of a charm of which none runs a hook: one may, of an earlier charm."""
+        units = (unit for model in self._models.values() for unit in model.units())
+        return [unit for unit in units if unit.app.charm.root == root and not unit.running]
+
+    def _next(self, root: Path) -> Step | None:
         """Return a hook to run."""
         with self._lock:
             self._lifecycle.replace_deleted_pods()
-            units = [unit for model in self._models.values() for unit in model.units()]
-            for unit in self._order.units(units):
+            for unit in self._order.units(self._units(root)):
                 hook = self._hook_for(unit)
                 if hook:
                     return self._step(unit, hook)
@@ -117,7 +132,7 @@ class Uniter:
 
     def _step(self, unit: Unit, hook: Hook) -> Step:
         self._turns += 1
-        unit.turn = self._turns
+        unit.turn, unit.running = self._turns, True
         relations = unit.app.relations
         relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
         name = _hook_name(unit, hook, relation)
@@ -147,23 +162,23 @@ class Uniter:
         done = all(u.pod and u.pod.revision == revision and u.seen.started for u in above)
         return revision if done else own
 
-    def _until_next(self) -> float:
+    def _until_next(self, root: Path) -> float:
         with self._lock:
-            units = [unit for model in self._models.values() for unit in model.units()]
-            due = [unit.retry_at if unit.error else unit.update_at for unit in units]
+            due = [u.retry_at if u.error else u.update_at for u in self._units(root)]
         now = time.monotonic()
         return max(0.0, min([*due, now + _LONGEST_WAIT]) - now)
 
-    def _run(self, step: Step) -> None:
+    def _run(self, step: Step, agent: Agent) -> None:
         unit, hook = step.unit, step.hook
         if unit.skip:
             self._skip(step)
             return
         try:
-            result = self._agents[unit.app.charm.root].run(step.context, self._pebble(unit))
+            result = agent.run(step.context, self._pebble(unit))
         except JujuError as error:
             result = HookResult(error=str(error))
         with self._lock:
+            unit.running = False
             self._log(unit, result)
             if unit.app.units.get(unit.number) is not unit:
                 return  # it was removed by force
@@ -182,7 +197,8 @@ class Uniter:
     def _skip(self, step: Step) -> None:
         """Take a hook for run, as `juju resolved --no-retry` asks."""
         with self._lock:
-            step.unit.skip, step.unit.error, step.unit.retries = False, None, 0
+            step.unit.running, step.unit.skip = False, False
+            step.unit.error, step.unit.retries = None, 0
             step.unit.agent = Status("idle")
             resolver.record(step.unit, step.hook, step.sight)
             self._after(step.unit)
