@@ -1,0 +1,71 @@
+"""A charm's folder has all that the charm needs: it can be copied out, tested and packed alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from uv import find_uv_bin
+
+CHARMS = sorted(path.parent for path in Path(__file__).parents[2].glob("charms/*/charmcraft.yaml"))
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.charm")
+
+pytestmark = pytest.mark.parametrize("charm", CHARMS, ids=lambda charm: charm.name)
+
+
+def copied(charm: Path, folder: Path) -> Path:
+    """Copy what is the charm's: no environments, no caches, nothing packed."""
+    return Path(shutil.copytree(charm, folder / "alone", symlinks=True, ignore=NOT_COPIED))
+
+
+def pytest_in(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Do as the charm's README says, on this Python and with the locked versions."""
+    mine = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTEST_ADDOPTS")
+    return subprocess.run(
+        [find_uv_bin(), "run", "--locked", "--python", sys.executable, "pytest", "-q"],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key not in mine},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def tables(charm: Path, file: str) -> dict[str, Any]:
+    return tomli.loads((charm / file).read_text())
+
+
+def test_its_unit_tests_pass_elsewhere(charm: Path, tmp_path: Path):
+    done = pytest_in(copied(charm, tmp_path))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+def test_without_its_library_they_do_not(charm: Path, tmp_path: Path):
+    folder = copied(charm, tmp_path)
+    shutil.rmtree(folder / "lib")
+
+    done = pytest_in(folder)
+
+    assert done.returncode != 0
+    assert "No module named 'charms'" in done.stdout + done.stderr
+
+
+def test_no_link_leads_out_of_it(charm: Path, tmp_path: Path):
+    links = [path for path in copied(charm, tmp_path).rglob("*") if path.is_symlink()]
+
+    assert links == []
+
+
+def test_all_that_it_needs_is_locked_and_from_pypi(charm: Path):
+    packages = tables(charm, "uv.lock")["package"]
+    sources = {package["name"]: package["source"] for package in packages}
+
+    assert sources.pop(charm.name) == {"virtual": "."}
+    assert all(source == {"registry": "https://pypi.org/simple"} for source in sources.values())
+    assert "sources" not in tables(charm, "pyproject.toml").get("tool", {}).get("uv", {})

@@ -1,0 +1,57 @@
+"""The overlay for Charmed Istio: what it makes of the demo."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rehearsal.juju import bundle
+from rehearsal.juju.errors import JujuError
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+DEMO = BUNDLES / "demo.yaml"
+OVERLAY = BUNDLES / "overlays" / "istio.yaml"
+BASE = bundle.read(DEMO, [])
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> bundle.Bundle:
+    """The demo with the overlay, as if the beacon's charm were here."""
+    beacon = tmp_path / "istio-beacon-k8s"
+    beacon.mkdir()
+    (beacon / "charmcraft.yaml").write_text("name: istio-beacon-k8s")
+    overlay = tmp_path / "istio.yaml"
+    text = OVERLAY.read_text()
+    overlay.write_text(text.replace("charm: istio-beacon-k8s", f"charm: {beacon}"))
+    return bundle.read(DEMO, [overlay])
+
+
+def test_the_beacon_takes_the_stubs_place(merged: bundle.Bundle):
+    assert set(merged.applications) == set(BASE.applications) - {"mesh"} | {"beacon"}
+    beacon = merged.applications["beacon"]
+    assert (beacon.scale, beacon.trust) == (1, True)
+
+
+def test_the_other_applications_are_the_same(merged: bundle.Bundle):
+    for name in set(merged.applications) - {"beacon"}:
+        assert merged.applications[name] == BASE.applications[name]
+
+
+def test_who_was_related_to_the_stub_is_related_to_the_beacon(merged: bundle.Bundle):
+    def pairs(read: bundle.Bundle) -> list[list[str]]:
+        return sorted(sorted(pair) for pair in read.relations)
+
+    renamed = [sorted(end.replace("mesh:", "beacon:") for end in ends) for ends in BASE.relations]
+    assert pairs(merged) == sorted(renamed)
+    assert pairs(merged) != pairs(BASE)
+
+
+def test_the_beacon_is_charmhubs_in_a_channel_and_has_no_local_path():
+    beacon = yaml.safe_load(OVERLAY.read_text())["applications"]["beacon"]
+
+    assert (beacon["charm"], beacon["channel"]) == ("istio-beacon-k8s", "2/stable")
+
+
+def test_the_rehearsal_says_that_charmhub_is_not_rehearsed():
+    with pytest.raises(JujuError, match=r"Charmhub \(istio-beacon-k8s\), which is not rehearsed"):
+        bundle.read(DEMO, [OVERLAY])

@@ -1,0 +1,181 @@
+"""The charms' metadata: fit for charmcraft, of one mind with the code, and readable on Charmhub."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from charmcraft.models.project import PlatformCharm  # pyright: ignore[reportMissingTypeStubs]
+from craft_application.errors import CraftValidationError
+
+CHARMS = sorted(path.parent for path in Path(__file__).parents[2].glob("charms/*/charmcraft.yaml"))
+Metadata = dict[str, Any]
+
+pytestmark = pytest.mark.parametrize("charm", CHARMS, ids=lambda charm: charm.name)
+
+
+def metadata_of(charm: Path) -> Metadata:
+    return yaml.safe_load((charm / "charmcraft.yaml").read_text())
+
+
+def nodes(folder: Path) -> Iterator[ast.AST]:
+    """Return the syntax of all code in a folder."""
+    for source in folder.rglob("*.py"):
+        yield from ast.walk(ast.parse(source.read_text()))
+
+
+def strings(folder: Path) -> set[str]:
+    """Return all strings in the code."""
+    constants = (node for node in nodes(folder) if isinstance(node, ast.Constant))
+    return {node.value for node in constants if isinstance(node.value, str)}
+
+
+def subscripted(folder: Path, name: str) -> set[str]:
+    """Return the x of every name["x"], whatever the name is an attribute of."""
+    return {
+        str(key)
+        for node in nodes(folder)
+        if isinstance(node, ast.Subscript)
+        for value, key in [(node.value, getattr(node.slice, "value", None))]
+        if isinstance(key, str) and getattr(value, "attr", None) == name
+    }
+
+
+def endpoints_used(folder: Path) -> set[str]:
+    """Return the endpoints that are observed, looked at, or named in a policy."""
+    policies = {
+        str(node.value.value)
+        for node in nodes(folder)
+        if isinstance(node, ast.keyword) and node.arg == "relation"
+        if isinstance(node.value, ast.Constant)
+    }
+    return policies | subscripted(folder, "on") | subscripted(folder, "relations")
+
+
+def options_used(folder: Path) -> set[str]:
+    """Return the options that the code reads, one by one or by the model Config."""
+    fields = {
+        ast.unparse(field.target).replace("_", "-")
+        for node in nodes(folder)
+        if isinstance(node, ast.ClassDef) and node.name == "Config"
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+    }
+    return fields | subscripted(folder, "config")
+
+
+def actions_used(folder: Path) -> set[str]:
+    attributes = (node.attr for node in nodes(folder) if isinstance(node, ast.Attribute))
+    return {name.removesuffix("_action") for name in attributes if name.endswith("_action")}
+
+
+def containers_used(folder: Path) -> set[str]:
+    """Return what the code calls its container, in the constant CONTAINER."""
+    return {
+        str(node.value.value)
+        for node in nodes(folder)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        if ast.unparse(node.targets[0]) == "CONTAINER"
+    }
+
+
+def section(metadata: Metadata, *keys: str) -> Metadata:
+    for key in keys:
+        metadata = metadata.get(key) or {}
+    return metadata
+
+
+def endpoints(metadata: Metadata) -> Metadata:
+    return section(metadata, "provides") | section(metadata, "requires")
+
+
+# charmcraft's model warns of a field of its own when it looks whether that is given.
+@pytest.mark.filterwarnings("ignore:The 'charmhub' field is deprecated:DeprecationWarning")
+def test_charmcraft_takes_it(charm: Path):
+    project = PlatformCharm.from_yaml_file(charm / "charmcraft.yaml")
+
+    assert project.name == charm.name
+    assert set(project.platforms) == {"amd64", "arm64"}
+
+
+def test_charmcraft_does_not_take_just_anything(charm: Path, tmp_path: Path):
+    wrong: Metadata = {**metadata_of(charm), "contains": {}}
+    (tmp_path / "charmcraft.yaml").write_text(yaml.safe_dump(wrong))
+
+    with pytest.raises(CraftValidationError, match="contains"):
+        PlatformCharm.from_yaml_file(tmp_path / "charmcraft.yaml")
+
+
+def test_endpoints_are_those_of_the_code(charm: Path):
+    declared = set(endpoints(metadata_of(charm)))
+    used = endpoints_used(charm / "src")
+
+    assert used
+    assert used - declared == set(), "used and not declared"
+    # The library names the endpoints that each consumer of a mesh has.
+    assert declared - used - strings(charm / "lib") == set(), "declared and not used"
+
+
+def test_options_are_those_of_the_code(charm: Path):
+    declared = set(section(metadata_of(charm), "config", "options"))
+
+    assert declared == options_used(charm / "src")
+
+
+def test_actions_are_those_of_the_code(charm: Path):
+    declared = set(section(metadata_of(charm), "actions"))
+
+    assert declared == actions_used(charm / "src")
+
+
+def test_containers_are_those_of_the_code_and_each_has_its_image(charm: Path):
+    metadata = metadata_of(charm)
+    containers = section(metadata, "containers")
+
+    assert set(containers) == containers_used(charm / "src")
+    assert {container["resource"] for container in containers.values()} == set(
+        section(metadata, "resources")
+    )
+    for resource in section(metadata, "resources").values():
+        assert resource["type"] == "oci-image"
+        assert resource["upstream-source"]
+
+
+def test_all_that_a_user_meets_is_described(charm: Path):
+    metadata = metadata_of(charm)
+    actions = section(metadata, "actions")
+    met = endpoints(metadata) | section(metadata, "config", "options")
+    met |= section(metadata, "resources") | actions
+    for action in actions.values():
+        met |= section(action, "params")
+
+    assert len(met) > 1
+    assert [name for name, spec in met.items() if not spec.get("description")] == []
+    assert all(url.startswith("https://") for url in metadata["links"].values())
+
+
+def test_the_icon_is_square_and_needs_nothing_else(charm: Path):
+    icon = ElementTree.parse(charm / "icon.svg").getroot()  # noqa: S314 (it is our own)
+
+    shapes = {element.tag.removeprefix("{http://www.w3.org/2000/svg}") for element in icon.iter()}
+    assert icon.get("viewBox") == "0 0 100 100"
+    assert shapes <= {"svg", "g", "circle", "path"}
+
+
+def test_its_libraries_say_which_they_are(charm: Path):
+    libraries = list(charm.glob("lib/charms/*/v*/*.py"))
+
+    assert libraries
+    for library in libraries:
+        tree = ast.parse(library.read_text())
+        assigned = {
+            ast.unparse(node.targets[0]): ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        }
+        assert len(assigned["LIBID"]) == 32
+        assert f"v{assigned['LIBAPI']}" == library.parent.name
+        assert assigned["LIBPATCH"] > 0
