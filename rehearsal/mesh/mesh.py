@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+
+import yaml
 
 from rehearsal.addresses import EGRESS_PORT
 from rehearsal.kubernetes.store import Change, Object, Store
@@ -23,6 +24,7 @@ from rehearsal.mesh.strict import Refusal
 from rehearsal.mesh.topology import Topology
 
 _KINDS = frozenset({"AuthorizationPolicy", "Namespace", "NetworkPolicy", "Pod", "Service"})
+_CRD = Path(__file__).with_name("authorizationpolicies.yaml")
 _TIMEOUT = 10.0
 """Seconds that Envoy has for a change."""
 
@@ -79,7 +81,7 @@ class Mesh:
             EnvoyError: Envoy does not start.
         """
         if self._authority:
-            self._store.put(_crd())
+            self._store.put(_definition())
         self._configuration = self._read()
         self._proxy.configure(self._configuration.files)
         self._proxy.start(_TIMEOUT)
@@ -198,29 +200,9 @@ def _by_name(resources: Sequence[Json]) -> dict[str, Json]:
     return {resource["name"]: resource for resource in resources}
 
 
-def _crd() -> Object:
-    names = {
-        "kind": "AuthorizationPolicy",
-        "listKind": "AuthorizationPolicyList",
-        "plural": "authorizationpolicies",
-        "singular": "authorizationpolicy",
-        "shortNames": ["ap"],
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "authorizationpolicies.security.istio.io"},
-        "spec": {
-            "group": "security.istio.io",
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [_version("v1", storage=True), _version("v1beta1", storage=False)],
-        },
-    }
-
-
-def _version(name: str, *, storage: bool) -> dict[str, Any]:
-    spec = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": spec}}
-    served = {"served": True, "storage": storage}
-    return {"name": name, **served, "schema": {"openAPIV3Schema": schema}}
+def _definition() -> Object:
+    """Return Istio's definition of its policies, which are also served by their earlier version."""
+    crd: Object = yaml.safe_load(_CRD.read_text())
+    [current] = crd["spec"]["versions"]
+    earlier = current | {"name": "v1beta1", "storage": False}
+    return crd | {"spec": crd["spec"] | {"versions": [current, earlier]}}
