@@ -1,7 +1,4 @@
-"""What the mesh costs: how long a policy's change takes, what a call takes, the memory of Envoy.
-
-Run it with `python -m tests.rehearsal.bench.mesh`.
-"""
+"""What the mesh costs: how long a policy's change takes, what a call takes, Envoy's memory."""
 
 import subprocess
 import time
@@ -125,13 +122,3 @@ def memory(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1000
-
-
-def main() -> None:
-    """Print the rows as a table."""
-    for what, figure in rows():
-        print(f"{what:<46} {figure:>10}")
-
-
-if __name__ == "__main__":
-    main()

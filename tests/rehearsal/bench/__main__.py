@@ -1,0 +1,15 @@
+"""Prints what the rehearsal costs: `tox -e bench`."""
+
+from tests.rehearsal.bench import juju, mesh
+
+
+def main() -> None:
+    for row in juju.rows():
+        print("".join(f"{cell:>14}" for cell in row), flush=True)
+    print()
+    for what, figure in mesh.rows():
+        print(f"{what:<46} {figure:>10}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
