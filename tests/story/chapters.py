@@ -68,11 +68,11 @@ class Story:
             self._deploy("demo-remote.yaml", *self._offer(folder))
         self._stage.settle("deploying")
         told = ("scraper:require-cmr-mesh", "producer:provide-cmr-mesh")
-        self._scraper("remote, not yet known", allowed=False)
+        self._scraper("remote, unknown", allowed=False)
         self._stage.do("integrate", *told)
         self._scraper("remote, known", allowed=True)
         self._stage.do("remove-relation", *told)
-        self._scraper("remote, not known", allowed=False)
+        self._scraper("remote, unknown", allowed=False)
 
     def leave_and_rejoin(self) -> None:
         """Chapter three: without the mesh, a relation is not enough."""
