@@ -18,7 +18,7 @@ COMMON = settings(deadline=None, stateful_step_count=30, suppress_health_check=E
 QUICK = (Phase.explicit, Phase.generate)
 
 settings.register_profile("default", COMMON, max_examples=30, derandomize=True, phases=QUICK)
-settings.register_profile("deep", COMMON, max_examples=1_000, print_blob=True)
+settings.register_profile("deep", COMMON, max_examples=500, print_blob=True)
 settings.load_profile(PROFILE)
 
 
