@@ -332,8 +332,7 @@ def test_a_policy_for_an_endpoint_that_is_not_declared_names_it():
     class Misspelt(ConsumerCharm):
         policies = (AppPolicy(relation="dta", endpoints=[]),)
 
-    with (
-        testing.Context(Misspelt, meta=CONSUMER, config=OPTIONS) as context,
-        pytest.raises(testing.errors.UncaughtCharmError, match="'dta', and charmcraft"),
-    ):
+    context = testing.Context(Misspelt, meta=CONSUMER, config=OPTIONS)
+
+    with pytest.raises(testing.errors.UncaughtCharmError, match="'dta', and charmcraft"):
         context.run(ON.start(), testing.State())
