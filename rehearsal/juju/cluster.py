@@ -83,6 +83,8 @@ class Cluster:
     def add_pod(self, unit: Unit) -> tuple[str, str]:
         """Start a unit's pod from its StatefulSet's template; return its address and revision."""
         app = unit.app
+        if self._store.get("StatefulSet", app.model.name, app.name) is None:
+            self.apply(app)  # somebody has deleted it
         stateful_set = self._store.get("StatefulSet", app.model.name, app.name) or {}
         template, address = stateful_set["spec"]["template"], self._network.next_pod()
         revision = _revision(template)
@@ -139,7 +141,7 @@ class Cluster:
                 key = metadata["namespace"], metadata["name"]
                 self._revisions[key] = _revision(change.object["spec"]["template"])
             elif kind == "Pod" and change.type == "DELETED":
-                self._deleted.add(change.object["status"]["podIP"])
+                self._deleted.add(change.object.get("status", {}).get("podIP", ""))
             else:
                 return
         self._changed()

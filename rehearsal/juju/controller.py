@@ -103,6 +103,10 @@ class Controller:
 
     def deploy(self, app: Application) -> None:
         """Add an application with its peer relations and its units."""
+        if app.model.dying:
+            raise JujuError(
+                f'cannot add application "{app.name}": model "{app.model.name}" is no longer alive'
+            )
         app.model.apps[app.name] = app
         for endpoint in app.charm.endpoints.values():
             if endpoint.role == "peer":
@@ -115,6 +119,8 @@ class Controller:
         """Set how many units an application has; the highest numbers go first."""
         if scale > _MOST_UNITS:
             raise JujuError(f"{scale} units are more than can be rehearsed ({_MOST_UNITS})")
+        if app.dying and scale:
+            raise JujuError("application is not found or not alive")
         app.scale = scale
         for unit in app.units.values():
             unit.dying = unit.dying or unit.number >= scale
@@ -278,6 +284,8 @@ def _refuse(model: Model, ends: tuple[End, End]) -> None:
                 "Use 'juju status --relations' to view the current relations."
             )
     for end in ends:
+        if end.app.dying or (end.saas and end.saas.dying):
+            raise JujuError(f'cannot add relation "{name}": application "{end.name}" is not alive')
         _refuse_full(name, end)
 
 

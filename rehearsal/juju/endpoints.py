@@ -41,7 +41,7 @@ def infer(model: Model, first: str, second: str) -> tuple[End, End]:
     pairs = [
         (a, b)
         for a, b in product(_ends(model, first), _ends(model, second))
-        if _fit(a.endpoint, b.endpoint)
+        if a.app is not b.app and _fit(a.endpoint, b.endpoint)
     ]
     explicit = [p for p in pairs if not any(end.endpoint.name == "juju-info" for end in p)] or pairs
     if not explicit:

@@ -8,14 +8,15 @@ import socket
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import client
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rehearsal.juju import plan
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.program import Place, Program
 from rehearsal.juju.wire import PebbleCall
@@ -133,9 +134,10 @@ class Container:
 
         Raises:
             OSError: a service cannot be started, for example in a folder that is not there.
-            ValueError: the plan has a command or a duration that cannot be read.
+            ValueError: Pebble would not take the plan.
         """
         services: Mapping[str, Any] = call.plan.get("services", {})
+        plan.validate(call.plan)
         with self._lock:
             if self._ended.is_set():
                 return
@@ -256,11 +258,12 @@ class Container:
         return self._runs(config["exec"], timeout)
 
     def _answers(self, http: Mapping[str, Any], timeout: float) -> bool:
-        request = urllib.request.Request(self._here(http["url"]), headers=http.get("headers", {}))  # noqa: S310 - the charm's own URL
+        headers = http.get("headers", {})
         try:
+            request = urllib.request.Request(self._here(http["url"]), headers=headers)  # noqa: S310 - the charm's own URL
             with _direct.open(request, timeout=timeout) as response:
                 return 200 <= response.status < 300
-        except (urllib.error.URLError, OSError):
+        except (OSError, ValueError, client.HTTPException):  # or no HTTP, or no URL
             return False
 
     def _here(self, url: str) -> str:
@@ -274,7 +277,7 @@ class Container:
         host = self.address if host in ("localhost", "127.0.0.1") else host
         try:
             socket.create_connection((host, int(tcp["port"])), timeout).close()
-        except OSError:
+        except (OSError, OverflowError):
             return False
         return True
 

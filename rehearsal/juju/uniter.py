@@ -21,6 +21,7 @@ _LONGEST_WAIT = 300.0
 """Seconds until it looks for hooks to run though nothing has called for one."""
 _FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
 """Seconds after which Juju runs a failed hook again."""
+_UPDATE_STATUS = Hook("update_status")
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,13 @@ class Uniter:
         if unit.error and unit.retry_at > time.monotonic():
             return next(resolver.tasks(unit), None)
         candidates = list(resolver.hooks(unit, self._target(unit)))
-        if unit.error and unit.failed in candidates:
+        if unit.error and unit.failed in (*candidates, _UPDATE_STATUS):
             return unit.failed
+        if unit.error:  # what it was about has passed, such as the arrival of one who has left
+            self._forget(unit)
         hook = self._order.hook(candidates)
         if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
-            return Hook("update_status")
+            return _UPDATE_STATUS
         return hook
 
     def _target(self, unit: Unit) -> str:
@@ -170,7 +173,7 @@ class Uniter:
 
     def _run(self, step: Step, agent: Agent) -> None:
         unit, hook = step.unit, step.hook
-        if unit.skip:
+        if unit.skip and hook == unit.failed:
             self._skip(step)
             return
         try:
@@ -197,11 +200,16 @@ class Uniter:
     def _skip(self, step: Step) -> None:
         """Take a hook for run, as `juju resolved --no-retry` asks."""
         with self._lock:
-            step.unit.running, step.unit.skip = False, False
-            step.unit.error, step.unit.retries = None, 0
+            step.unit.running = False
+            self._forget(step.unit)
             step.unit.agent = Status("idle")
             resolver.record(step.unit, step.hook, step.sight)
             self._after(step.unit)
+
+    @staticmethod
+    def _forget(unit: Unit) -> None:
+        """Forget that a hook has failed, and what was to be done about it."""
+        unit.error, unit.retries, unit.skip = None, 0, False
 
     def _pebble(self, unit: Unit) -> Callable[[PebbleCall], str | None]:
         def call(call: PebbleCall) -> str | None:
@@ -232,11 +240,10 @@ class Uniter:
 
     def _commit(self, unit: Unit, hook: Hook, result: HookResult) -> None:
         if not hook.action:
-            unit.error, unit.retries = None, 0
+            self._forget(unit)
         unit.agent = Status("idle")
         unit.workload = _newer(unit.workload, result.workload)
         unit.version, unit.memory = result.version, result.memory
-        unit.update_at = time.monotonic() + unit.app.model.update_status_interval()
         if unit.is_leader and result.own_status[0] != "unknown":
             unit.app.own_status = _newer(unit.app.own_status, result.own_status)
         for name, layers in result.layers.items():
@@ -273,6 +280,7 @@ class Uniter:
             unit.app.model.log.append((time.time(), unit.name, level, message))
 
     def _after(self, unit: Unit) -> None:
+        unit.update_at = time.monotonic() + unit.app.model.update_status_interval()
         if unit.seen.removed:
             self._lifecycle.remove_unit(unit)
         elif unit.seen.stopped and not unit.dying:

@@ -1,5 +1,7 @@
 """What goes between the controller and a charm's worker: a hook's context, and what came of it."""
 
+import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -158,3 +160,24 @@ class PebbleCall:
     operation: str
     services: tuple[str, ...]
     plan: Mapping[str, Any]
+
+
+def packed(answer: HookResult | PebbleCall) -> bytes:
+    """Return an answer as the controller can read it, without the charm's code."""
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(answer)
+    return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Makes text and numbers of the charm's own types, such as an enum, plain ones."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how an object is made again. It is not called for what is plain already."""
+        if isinstance(obj, str):
+            return str, (str.__str__(obj),)
+        if isinstance(obj, int):
+            return int, (int.__int__(obj),)
+        if isinstance(obj, float):
+            return float, (float.__float__(obj),)
+        return NotImplemented

@@ -36,6 +36,7 @@ from rehearsal.juju.wire import (
     HookResult,
     PebbleCall,
     RelationContext,
+    packed,
 )
 
 JUJU_VERSION = "3.6.28"
@@ -61,7 +62,7 @@ class Worker:
                 context: HookContext = self._connection.recv()
             except EOFError:
                 return
-            self._connection.send(self._run(context))
+            self._send(self._run(context))
 
     def _run(self, hook: HookContext) -> HookResult:
         with self._context(hook) as context:
@@ -96,8 +97,11 @@ class Worker:
         )
 
     def _pebble(self, call: PebbleCall) -> str | None:
-        self._connection.send(call)
+        self._send(call)
         return self._connection.recv()
+
+    def _send(self, answer: HookResult | PebbleCall) -> None:
+        self._connection.send_bytes(packed(answer))
 
 
 def _metadata(root: Path) -> dict[str, Any]:

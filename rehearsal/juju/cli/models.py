@@ -61,7 +61,7 @@ def destroy_model(call: Call) -> None:
         call.info("Destroying model")
         call.controller.destroy_model(model, force=call.options.has("--force"))
     left = -1
-    while model.name in call.controller.models:
+    while call.controller.models.get(model.name) is model:
         if len(model.apps) != left:
             left = len(model.apps)
             call.info(f"Waiting for model to be removed, {left} application(s)...")

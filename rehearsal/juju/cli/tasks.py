@@ -37,7 +37,7 @@ def find_unit(call: Call, name: str) -> Unit:
         if app is None or app.leader is None:
             raise NotScheduledError(f'could not determine leader for "{app_name}"')
         return app.leader
-    unit = app.units.get(int(number)) if app and number.isdigit() else None
+    unit = app.units.get(int(number)) if app and number.isdecimal() else None
     if unit is None:
         tag = name.replace("/", "-")
         raise NotScheduledError(f'"unit-{tag}" not found')

@@ -73,7 +73,7 @@ def _facts(call: Call, kind: str, name: str) -> Facts:
         app = call.model().apps.get(name.partition("/")[0])
         if app is None or kind == "application":
             return _of(name, app.dying, application_status(app).current) if app else {}
-        unit = app.units.get(int(name.partition("/")[2] or -1))
+        unit = next((unit for unit in app.units.values() if unit.name == name), None)
         if unit is None:
             return {}
         own = {"workload-status": unit.status.current, "agent-status": unit.agent.current}

@@ -7,6 +7,7 @@ from typing import Any
 import jubilant
 import lightkube
 import pytest
+from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import Pod
 
 from rehearsal.rehearsal import Rehearsal
@@ -232,14 +233,18 @@ def test_a_relation_made_and_removed_at_once_is_gone_in_the_end(juju: Typist):
     juju.until(STATUS, lambda output: '"message":"secret"' in output)
 
 
-def test_a_pod_that_somebody_deleted_is_replaced(juju: Typist, rehearsal: Rehearsal):
+@pytest.mark.parametrize("gone", [[Pod], [StatefulSet, Pod]])
+def test_a_pod_that_somebody_deleted_is_replaced(
+    juju: Typist, rehearsal: Rehearsal, gone: list[type[Pod | StatefulSet]]
+):
     juju("deploy ./small web")
     before = json.loads(juju.until(STATUS, is_active("web/0")))
     model = before["model"]["name"]
     config = lightkube.KubeConfig.from_file(rehearsal.directory / "kubeconfig")
 
     with lightkube.Client(config) as client:
-        client.delete(Pod, "web-0", namespace=model)
+        for kind in gone:
+            client.delete(kind, "web-0" if kind is Pod else "web", namespace=model)
 
     def is_replaced(output: str) -> bool:
         after = json.loads(output)
@@ -247,6 +252,21 @@ def test_a_pod_that_somebody_deleted_is_replaced(juju: Typist, rehearsal: Rehear
         return units[0]["address"] != units[1]["address"] and is_active("web/0")(output)
 
     juju.until(STATUS, is_replaced)
+
+
+def test_a_pod_that_is_nobodys_comes_and_goes(juju: Typist, rehearsal: Rehearsal):
+    juju("deploy ./small web")
+    model = json.loads(juju.until(STATUS, is_active("web/0")))["model"]["name"]
+    config = lightkube.KubeConfig.from_file(rehearsal.directory / "kubeconfig")
+    spec = {"containers": [{"name": "main", "image": "any"}]}
+    pod = Pod.from_dict({"metadata": {"name": "guest", "namespace": model}, "spec": spec})
+
+    with lightkube.Client(config) as client:
+        client.create(pod)
+        client.delete(Pod, "guest", namespace=model)
+
+    juju("config web port=81")
+    juju.until("status", lambda output: "port 81" in output)
 
 
 def test_a_charm_whose_process_dies_runs_again_when_that_is_put_right(juju: Typist):

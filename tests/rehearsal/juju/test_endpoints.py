@@ -15,6 +15,7 @@ def model() -> Model:
     application(model, "web", CLIENT, Endpoint("logs", "logs", "requirer"))
     application(model, "db", SERVER, Endpoint("server2", "db", "provider"))
     application(model, "cache", SERVER)
+    application(model, "both", CLIENT, SERVER)
     return model
 
 
@@ -37,6 +38,7 @@ def test_an_endpoint_chooses_between_pairs(model: Model):
         ("web:nope", "db", 'application "web" has no "nope" relation'),
         ("web:logs", "db", "no relations found"),
         ("db", "cache", "no relations found"),
+        ("both", "both", "no relations found"),
         (
             "web",
             "db",

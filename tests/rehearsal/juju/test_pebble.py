@@ -201,6 +201,65 @@ def test_a_check_looks_at_the_containers_own_address(
     wait_for(lambda: container.ready)
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"http": {"url": "foo://localhost/"}},
+        {"http": {"url": "localhost/"}},
+        {"http": {"url": "http://localhost:abc/"}},
+        {"http": {"url": "http://localhost:80/a b"}},
+        {"tcp": {"port": 99999}},
+    ],
+)
+def test_what_cannot_be_checked_is_down(
+    container: Container, changed: threading.Event, check: dict[str, Any]
+):
+    asked = {"level": "ready", "period": "20ms", "threshold": 1, **check}
+
+    container.call(call("replan", checks={"serving": asked}))
+
+    assert changed.wait(10)
+    assert container.checks == {"serving": False}
+
+
+def test_what_does_not_speak_http_is_down(container: Container, changed: threading.Event):
+    with socket.create_server((ADDRESS, 0)) as server:
+        url = f"http://localhost:{server.getsockname()[1]}/"
+        check = {"level": "ready", "period": "20ms", "threshold": 1, "http": {"url": url}}
+
+        container.call(call("replan", checks={"serving": check}))
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"+PONG\r\n")
+
+    assert changed.wait(10)
+    assert container.checks == {"serving": False}
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"services": {"a": {}}}, 'plan must define "command" for service "a"'),
+        ({"services": {"a": {"command": ""}}}, 'plan must define "command" for service "a"'),
+        ({"services": {"a": {"command": "sh -c 'x"}}}, "No closing quotation"),
+        ({"checks": {"a": {}}}, 'plan must specify one of "http", "tcp", or "exec" for check "a"'),
+        ({"checks": {"a": {"exec": {"command": ""}}}}, 'plan must set "command" for exec'),
+        ({"checks": {"a": {"tcp": {}, "period": "abc"}}}, 'time: invalid duration "abc"'),
+        ({"checks": {"a": {"tcp": {}, "threshold": "abc"}}}, "abc"),
+    ],
+)
+def test_a_plan_that_pebble_does_not_take_changes_nothing(
+    container: Container, plan: dict[str, Any], message: str
+):
+    services = {"web": service("sleep 600")}
+    container.call(call("replan", services=services))
+
+    with pytest.raises(ValueError, match=message):
+        container.call(call("replan", **{"services": services, **plan}))
+
+    assert container.active == ["web"]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
