@@ -7,6 +7,8 @@ from typing import Any
 import jubilant
 import lightkube
 import pytest
+from lightkube.models.core_v1 import Container, PodSpec
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import Pod
 
@@ -258,8 +260,8 @@ def test_a_pod_that_is_nobodys_comes_and_goes(juju: Typist, rehearsal: Rehearsal
     juju("deploy ./small web")
     model = json.loads(juju.until(STATUS, is_active("web/0")))["model"]["name"]
     config = lightkube.KubeConfig.from_file(rehearsal.directory / "kubeconfig")
-    spec = {"containers": [{"name": "main", "image": "any"}]}
-    pod = Pod.from_dict({"metadata": {"name": "guest", "namespace": model}, "spec": spec})
+    spec = PodSpec(containers=[Container(name="main", image="any")])
+    pod = Pod(metadata=ObjectMeta(name="guest", namespace=model), spec=spec)
 
     with lightkube.Client(config) as client:
         client.create(pod)
