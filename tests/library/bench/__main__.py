@@ -47,6 +47,7 @@ def show_growth() -> None:
     infos = [work.mesh_infos(size // 10, 10, 5)[0] for size in SIZES]
     renderings = [work.renderings(size, 5)[0] for size in SIZES]
     line("mesh_info", *per_item(infos))
+    line("review", *per_item([work.reviews(size // 10, 10, 5) for size in SIZES]))
     line("rendering", *per_item(renderings))
 
 

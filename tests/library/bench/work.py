@@ -86,6 +86,13 @@ def mesh_infos(relations: int, each: int, times: int) -> list[Times]:
         return in_turn(times, _once(charm.ours.mesh_info), _once(charm.published.mesh_info))
 
 
+def reviews(relations: int, each: int, times: int) -> Times:
+    """Return how long it takes to review them, which the published one does not do."""
+    with _mesh_charm(*(_asking("ours", app, each) for app in range(relations))) as charm:
+        [taken] = in_turn(times, _once(charm.ours.review))
+    return taken
+
+
 class Nowhere:
     """A Kubernetes client that has nothing and does nothing."""
 

@@ -135,7 +135,7 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import ops
@@ -874,7 +874,10 @@ class ServiceMeshProvider(ops.Object):
         For a sender in this model that is exact. Of a sender in another model only an alias is
         known here: its targets are believed as long as they are not in this model.
         """
-        reviewed = [self._reviewed(app, each) for app, asked in self._asked() for each in asked]
+        apps = {relation.app.name for relation in self._relations()}
+        reviewed = [
+            self._reviewed(app, each, apps) for app, asked in self._asked() for each in asked
+        ]
         return Review(
             accepted=[entry for entry in reviewed if isinstance(entry, MeshPolicy)],
             refused=[entry for entry in reviewed if isinstance(entry, Refusal)],
@@ -905,13 +908,21 @@ class ServiceMeshProvider(ops.Object):
         except pydantic.ValidationError as error:
             return self._refuse(app, json.dumps(entry), _reason(error))
 
-    def _reviewed(self, app: str, asked: MeshPolicy | Refusal) -> MeshPolicy | Refusal:
-        if isinstance(asked, MeshPolicy) and (reason := self._overreach(app, asked)):
+    def _reviewed(
+        self, app: str, asked: MeshPolicy | Refusal, apps: Set[str]
+    ) -> MeshPolicy | Refusal:
+        if isinstance(asked, MeshPolicy) and (reason := self._overreach(app, asked, apps)):
             return self._refuse(app, json.dumps(asked.model_dump(mode="json")), reason)
         return asked
 
-    def _overreach(self, app: str, policy: MeshPolicy) -> str | None:
-        """Return why a policy is not the sender's to ask for, if it is not."""
+    def _overreach(self, app: str, policy: MeshPolicy, apps: Set[str]) -> str | None:
+        """Return why a policy is not the sender's to ask for, if it is not.
+
+        Args:
+            app: the sender.
+            policy: what it asks for.
+            apps: the applications on this mesh.
+        """
         if reason := _boundless(policy):
             return reason
         here = policy.target_namespace == self._charm.model.name
@@ -919,26 +930,7 @@ class ServiceMeshProvider(ops.Object):
             return "a sender in another model has no targets in this one" if here else None
         if not here:
             return f"its target is in {policy.target_namespace}, not in the sender's model"
-        return self._foreign_target(app, policy)
-
-    def _foreign_target(self, app: str, policy: MeshPolicy) -> str | None:
-        """Return why a target in this model is not the sender's, if it is not."""
-        if policy.target_app_name not in (None, app):
-            return f"its target is {policy.target_app_name}, not the sender"
-        owner = self._owner(policy.target_service or app)
-        if owner not in (None, app):
-            return f"the Service {policy.target_service} belongs to {owner}, not to the sender"
-        selector = policy.target_selector_labels
-        if selector and selector.get(_NAME_LABEL) != app:
-            return f"its selector has not {_NAME_LABEL}={app} and so may select others' pods"
-        return None
-
-    def _owner(self, service: str) -> str | None:
-        """Return the application on this mesh to which a Service belongs by its name."""
-        apps = (relation.app.name for relation in self._relations())
-        return max(
-            (app for app in apps if f"{service}-".startswith(f"{app}-")), key=len, default=None
-        )
+        return _foreign_target(app, policy, apps)
 
     def _refuse(self, app: str, entry: str, reason: str) -> Refusal:
         refusal = Refusal(app, entry, reason)
@@ -946,6 +938,26 @@ class ServiceMeshProvider(ops.Object):
             logger.warning("Refused a policy of %s: %s", app, reason)
             self._logged.add(refusal)
         return refusal
+
+
+def _foreign_target(app: str, policy: MeshPolicy, apps: Set[str]) -> str | None:
+    """Return why a target in the sender's model is not the sender's, if it is not."""
+    if policy.target_app_name not in (None, app):
+        return f"its target is {policy.target_app_name}, not the sender"
+    owner = _owner(policy.target_service or app, apps)
+    if owner not in (None, app):
+        return f"the Service {policy.target_service} belongs to {owner}, not to the sender"
+    selector = policy.target_selector_labels
+    if selector and selector.get(_NAME_LABEL) != app:
+        return f"its selector has not {_NAME_LABEL}={app} and so may select others' pods"
+    return None
+
+
+def _owner(service: str, apps: Set[str]) -> str | None:
+    """Return the application to which a Service belongs by its name, if any: the longest."""
+    words = service.split("-")
+    names = ("-".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((name for name in names if name in apps), None)
 
 
 def _boundless(policy: MeshPolicy) -> str | None:
