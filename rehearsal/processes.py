@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+
+from rehearsal import watchdog
 
 _STOP_TIMEOUT = 5.0
 """Seconds that a process has to end after SIGTERM."""
@@ -23,13 +25,16 @@ class Processes:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._groups: set[int] = set()
         self._temporary = directory / "tmp"
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-IS", str(Path(__file__).with_name("watchdog.py")), str(directory)],
+            [sys.executable, "-IS", watchdog.__file__, str(directory)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        self._pipe = cast("IO[bytes]", self._watchdog.stdin)
 
     def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
         """Start a child; the options are those of `subprocess.Popen`.
@@ -38,6 +43,7 @@ class Processes:
         """
         options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self._temporary)}
         process = subprocess.Popen[bytes](command, start_new_session=True, **options)
+        self._groups.add(process.pid)
         self._tell("+", process.pid)
         return process
 
@@ -50,15 +56,17 @@ class Processes:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self._groups.discard(process.pid)
         self._tell("-", process.pid)
 
     def close(self) -> None:
-        """Have the watchdog end what has not been stopped and remove the folder."""
-        if self._watchdog.stdin:
-            self._watchdog.stdin.close()
+        """End what has not been stopped, and the watchdog, and remove the folder."""
+        watchdog.clean_up(self._groups, str(self._directory))
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.close()
         self._watchdog.wait()
 
     def _tell(self, what: str, group: int) -> None:
-        if self._watchdog.stdin:
-            self._watchdog.stdin.write(f"{what}{group}\n".encode())
-            self._watchdog.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it was killed: the run goes on without it
+            self._pipe.write(f"{what}{group}\n".encode())
+            self._pipe.flush()

@@ -40,7 +40,27 @@ def interrupt(run: Run) -> None:
     os.killpg(run.pid, signal.SIGINT)
 
 
-@pytest.mark.parametrize("end", [interrupt, Run.terminate, Run.kill])
+def kill_with_a_signal_to_the_watchdog(run: Run) -> None:
+    """Do what `pkill -f rehearsal; pkill -9 -f 'rehearsal exec'` does."""
+    os.kill(watchdog_of(run), signal.SIGTERM)
+    run.kill()
+
+
+def terminate_without_the_watchdog(run: Run) -> None:
+    os.kill(watchdog_of(run), signal.SIGKILL)
+    run.terminate()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        interrupt,
+        Run.terminate,
+        Run.kill,
+        kill_with_a_signal_to_the_watchdog,
+        terminate_without_the_watchdog,
+    ],
+)
 def test_nothing_is_left_when_it_ends_in_the_middle(deployed: Run, end: Callable[[Run], None]):
     assert deployed.stdout
     directory = Path(deployed.stdout.readline().strip())
@@ -64,16 +84,25 @@ def end_command(run: Run) -> None:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Return the command lines that name a run's folder: Envoy, charms, workloads, the watchdog."""
-    lines: list[str] = []
+    """Return the command lines of what runs in a run's folder or names it."""
+    return [line for _, line in commands() if str(directory) in line]
+
+
+def watchdog_of(run: Run) -> int:
+    """Return the number of the process that watches over a run."""
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    [found] = (n for n, line in commands() if str(n) in children and "watchdog.py" in line)
+    return found
+
+
+def commands() -> list[tuple[int, str]]:
+    """Return number, command line and folder of every process."""
+    found: list[tuple[int, str]] = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError):  # it has just ended
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue  # it has just ended
-        if str(directory) in line:
-            lines.append(line)
-    return lines
+            found.append((int(process.name), f"{line}in {(process / 'cwd').readlink()}"))
+    return found
 
 
 def test_the_exit_status_is_the_commands():
