@@ -247,6 +247,18 @@ class TestReconcile:
         assert istio.policies()["allow-nothing"]["spec"] == {}
         assert istio.policies()["allow-nothing"]["metadata"]["namespace"] == MODEL
 
+    def test_raw_policy_closes_nothing_before_the_others_open_it(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
+        before: list[str] = []
+        istio.before_write(1, lambda: before.extend(istio.policies()))
+
+        make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[ALLOW_NOTHING])
+
+        assert len(before) == 1
+        assert "allow-nothing" not in before
+        assert "allow-nothing" in istio.policies()
+
     def test_raw_policies_of_another_type(self, istio: SmallCluster, make_manager: Manager):
         wrong: Any = ConfigMap()
         with pytest.raises(TypeError, match="a ConfigMap"):

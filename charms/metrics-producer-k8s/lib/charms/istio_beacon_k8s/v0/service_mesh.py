@@ -135,6 +135,7 @@ import json
 import logging
 import re
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -816,6 +817,10 @@ def _provider_data(relation: ops.Relation) -> ServiceMeshProviderAppData | None:
 # --- Provider -----------------------------------------------------------------------------------
 
 
+# Of each application. A line of the log is a hook-tool process, and a bad bag has any number.
+_MOST_LOGGED = 10
+
+
 class ServiceMeshProvider(ops.Object):
     """Offers a mesh to related applications, and collects the policies that they ask for.
 
@@ -837,7 +842,7 @@ class ServiceMeshProvider(ops.Object):
         self._charm = charm
         self._data = {"labels": json.dumps(dict(labels)), "mesh_type": json.dumps(mesh_type)}
         self._relation_name = mesh_relation_name
-        self._logged: set[Refusal] = set()
+        self._logged: defaultdict[str, set[Refusal]] = defaultdict(set)
         on = charm.on
         created = on[mesh_relation_name].relation_created
         for event in (created, on.config_changed, on.leader_elected, on.upgrade_charm):
@@ -872,7 +877,7 @@ class ServiceMeshProvider(ops.Object):
         - A unit target with neither application nor selector, which would open a whole namespace.
 
         For a sender in this model that is exact. Of a sender in another model only an alias is
-        known here: its targets are believed as long as they are not in this model.
+        known here, and not what is its own: it is refused, and belongs to a mesh in its own model.
         """
         apps = {relation.app.name for relation in self._relations()}
         reviewed = [
@@ -925,18 +930,17 @@ class ServiceMeshProvider(ops.Object):
         """
         if reason := _boundless(policy):
             return reason
-        here = policy.target_namespace == self._charm.model.name
         if _REMOTE_ALIAS.fullmatch(app):
-            return "a sender in another model has no targets in this one" if here else None
-        if not here:
+            return "what is a sender's in another model is not known: relate it to a mesh there"
+        if policy.target_namespace != self._charm.model.name:
             return f"its target is in {policy.target_namespace}, not in the sender's model"
         return _foreign_target(app, policy, apps)
 
     def _refuse(self, app: str, entry: str, reason: str) -> Refusal:
         refusal = Refusal(app, entry, reason)
-        if refusal not in self._logged:
+        if refusal not in self._logged[app] and len(self._logged[app]) < _MOST_LOGGED:
             logger.warning("Refused a policy of %s: %s", app, reason)
-            self._logged.add(refusal)
+            self._logged[app].add(refusal)
         return refusal
 
 
@@ -1392,9 +1396,10 @@ class PolicyResourceManager:
             self.delete(ignore_missing)
             return []
         existing = self._existing()
-        kept = {self._apply(resource, existing, force) for resource in raw}
         results = [self._allow(name, policy, existing, force) for name, policy in unique.items()]
-        kept |= {result for result in results if not isinstance(result, Refusal)}
+        kept = {result for result in results if not isinstance(result, Refusal)}
+        # After the others: a raw policy may allow nothing, to close what they do not open.
+        kept |= {self._apply(resource, existing, force) for resource in raw}
         self._delete(existing.keys() - kept, ignore_missing)
         return [result for result in results if isinstance(result, Refusal)]
 
