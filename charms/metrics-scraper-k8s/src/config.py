@@ -1,8 +1,11 @@
 """The options of the charm and the parameters of its action, checked."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
+
+# Part of a host's name: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_Name = Annotated[str, pydantic.Field(max_length=63, pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$")]
 
 
 class Config(pydantic.BaseModel):
@@ -14,8 +17,8 @@ class Config(pydantic.BaseModel):
 class ProbeParams(pydantic.BaseModel):
     """The parameters of `probe`; charmcraft.yaml says what they mean."""
 
-    app: str = ""
-    model: str = ""
+    app: _Name = ""
+    model: _Name = ""
     format: Literal["table", "json"] = "table"
 
 

@@ -4,13 +4,19 @@
 """
 
 import dataclasses
+import logging
 import urllib.parse
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import ops
 import pydantic
 
 import workload
+
+logger = logging.getLogger(__name__)
+
+_Bag = TypeVar("_Bag", bound=pydantic.BaseModel)
 
 
 class StaticConfig(pydantic.BaseModel):
@@ -62,12 +68,22 @@ class Producer:
     units: int = 1
 
 
+def _load(relation: ops.Relation, kind: type[_Bag], source: ops.Unit | ops.Application) -> _Bag:
+    """Return a bag, or an empty one where it cannot be read: it is somebody else's to put right."""
+    decoder = str if isinstance(source, ops.Unit) else None
+    try:
+        return relation.load(kind, source, decoder=decoder)
+    except (ValueError, RecursionError) as error:
+        logger.warning("Cannot read what %s says over %s: %s", source.name, relation.name, error)
+        return kind()
+
+
 def metrics_targets(relation: ops.Relation) -> Iterator[workload.Target]:
     """Yield what a `metrics` relation asks to be scraped."""
     units = sorted(relation.units, key=lambda unit: unit.name)
-    bags = [relation.load(ScrapeUnit, unit, decoder=str) for unit in units]
+    bags = [_load(relation, ScrapeUnit, unit) for unit in units]
     ready = [bag for bag in bags if bag.prometheus_scrape_unit_address]
-    for job in relation.load(ScrapeJobs, relation.app).scrape_jobs:
+    for job in _load(relation, ScrapeJobs, relation.app).scrape_jobs:
         for config in job.static_configs:
             for target in config.targets:
                 for url in _urls(target, job.metrics_path, ready):
@@ -87,7 +103,7 @@ def _urls(target: str, path: str, units: Sequence[ScrapeUnit]) -> list[str]:
 
 def data_targets(relation: ops.Relation) -> Iterator[workload.Target]:
     """Yield what a `data` relation asks to be scraped."""
-    if url := relation.load(HttpData, relation.app).url:
+    if url := _load(relation, HttpData, relation.app).url:
         yield workload.Target("data", url)
 
 
@@ -107,9 +123,9 @@ def first_producer(relations: Sequence[ops.Relation]) -> Producer:
 
 def _producer(relation: ops.Relation) -> Producer | None:
     """Return whom a `metrics` or `data` relation leads to, as soon as it says so."""
-    if topology := relation.load(ScrapeJobs, relation.app).scrape_metadata:
+    if topology := _load(relation, ScrapeJobs, relation.app).scrape_metadata:
         return Producer(topology.application, topology.model, len(relation.units))
-    if url := relation.load(HttpData, relation.app).url:
+    if url := _load(relation, HttpData, relation.app).url:
         app, model, *_ = (urllib.parse.urlsplit(url).hostname or "").split(".")
         return Producer(app, model, len(relation.units))
     return None

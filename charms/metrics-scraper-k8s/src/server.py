@@ -18,6 +18,7 @@ import string
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import NamedTuple
 
@@ -96,7 +97,10 @@ def scrape(job: str, url: str) -> Scrape:
 def call(url: str) -> tuple[int | None, str, str]:
     """Return the status code, the beginning of the answer, and the error, of GET on the URL."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 (the charm gives http URLs)
+        # The URL is a stranger's word, and `file:///etc/passwd` is one that urllib would read.
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            return None, "", "not an http URL"
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 (checked above)
             return response.status, response.read(MAX_ANSWER).decode(errors="replace"), ""
     except urllib.error.HTTPError as error:
         with error:
@@ -104,7 +108,7 @@ def call(url: str) -> tuple[int | None, str, str]:
         # What Envoy answers where a policy denies. A target may have a 403 of its own.
         denied = error.code == 403 and answer.startswith("RBAC: access denied")
         return error.code, answer, "denied" if denied else f"{error.code} {error.reason}".lower()
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return None, "", in_words(error)
 
 

@@ -156,6 +156,28 @@ def test_nothing_is_scraped_that_has_not_said_where_it_is(
     assert targets(out) == []
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "bag"),
+    [
+        ("data", {"url": "http://not.json"}),
+        ("data", {"url": "[" * 100_000}),
+        ("metrics", {"scrape_jobs": "null"}),
+        ("metrics", {"scrape_jobs": "[{}]"}),
+        ("metrics", {"scrape_metadata": '{"model": "demo"}'}),
+    ],
+)
+def test_bag_that_cannot_be_read_costs_no_other_target(
+    context: Context, container: testing.Container, endpoint: str, bag: dict[str, str]
+):
+    relation = testing.Relation(endpoint, remote_app_name="careless", remote_app_data=bag)
+    relations = relation, data_relation()
+
+    out = context.run(context.on.relation_changed(relation), state(container, *relations))
+
+    assert targets(out) == [("data", DATA_URL)]
+    assert any("careless" in line.message for line in context.juju_log)
+
+
 def test_broken_relation_is_scraped_no_more(context: Context, container: testing.Container):
     metrics, data = metrics_relation(units=1), data_relation()
 
@@ -265,6 +287,17 @@ def test_asks_kubernetes_for_its_labels_only_with_auto_join(
     )
 
     assert out.unit_status == expected
+
+
+@pytest.mark.parametrize("name", ["x:y", "a b", "a\n", "é", "a" * 64])
+@pytest.mark.parametrize("param", ["app", "model"])
+def test_probe_of_what_is_no_name_says_so(
+    context: Context, container: testing.Container, param: str, name: str
+):
+    params = {"app": "producer", param: name}
+
+    with pytest.raises(testing.ActionFailed, match=param):
+        context.run(context.on.action("probe", params), state(container))
 
 
 @pytest.mark.parametrize("params", [{}, {"model": "demo"}])

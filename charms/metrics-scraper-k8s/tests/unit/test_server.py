@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -129,6 +130,22 @@ def eventually(look: Callable[[], Any], well: Callable[[Any], bool]) -> Any:
             return seen
         time.sleep(0.02)
     raise TimeoutError("it did not come to be")
+
+
+def test_reads_no_file_and_goes_on_after_what_is_no_url(
+    start: Start, target: Target, tmp_path: pathlib.Path
+):
+    secret = tmp_path / "token"
+    secret.write_text("secret")
+
+    file, bare, broken, good = start(
+        secret.as_uri(), "nonsense", "http://[::1", target.url
+    ).scrapes()
+
+    assert (file["health"], file["answer"], file["error"]) == ("down", "", "not an http URL")
+    assert (bare["health"], bare["error"]) == ("down", "not an http URL")
+    assert (broken["health"], broken["error"]) == ("down", "invalid ipv6 url")
+    assert good["health"] == "up"
 
 
 def test_shows_what_a_target_answered(start: Start, target: Target):
