@@ -21,7 +21,12 @@ class Answer(NamedTuple):
 
     code: int
     body: str
-    media_type: str = "application/json"
+    media_type: str
+
+
+def in_json(code: int, content: object) -> Answer:
+    """Return an answer that ends its line, as a terminal likes it."""
+    return Answer(code, json.dumps(content) + "\n", "application/json")
 
 
 class State:
@@ -67,23 +72,23 @@ def metrics(_: str) -> Answer:
 
 def read_items(_: str) -> Answer:
     """Return the items."""
-    return Answer(200, json.dumps({"items": list(STATE.items)}))
+    return in_json(200, {"items": list(STATE.items)})
 
 
 def add_item(body: str) -> Answer:
     """Keep the body as one more item."""
     STATE.items.append(body)
-    return Answer(201, json.dumps({"items": len(STATE.items)}))
+    return in_json(201, {"items": len(STATE.items)})
 
 
 def admin(_: str) -> Answer:
     """Return what only an administrator should see."""
-    return Answer(200, json.dumps({"process": os.getpid(), "calls": STATE.snapshot()}))
+    return in_json(200, {"process": os.getpid(), "calls": STATE.snapshot()})
 
 
 def health(_: str) -> Answer:
     """Answer Pebble's check."""
-    return Answer(200, json.dumps({"version": os.environ["VERSION"]}))
+    return in_json(200, {"version": os.environ["VERSION"]})
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -103,9 +108,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         STATE.count(self.connection.getsockname()[1], self.command, path if route else "other")
         body = self._body()
         if body is None:
-            self._send(Answer(400, json.dumps({"error": "a body needs a length, below 100 kB"})))
+            self._send(in_json(400, {"error": "a body needs a length, below 100 kB"}))
         elif route is None:
-            self._send(Answer(404, json.dumps({"error": "no such call"})))
+            self._send(in_json(404, {"error": "no such call"}))
         else:
             self._send(route(body))
 

@@ -97,12 +97,12 @@ def test_unknown_paths_are_counted_as_one(program: Program):
 
 
 def test_posted_item_is_shown(program: Program):
-    assert call(program.data_port, "GET", "/data") == (200, '{"items": []}')
+    assert call(program.data_port, "GET", "/data") == (200, '{"items": []}\n')
 
     status, _ = call(program.data_port, "POST", "/data", "hello")
 
     assert status == 201
-    assert call(program.data_port, "GET", "/data") == (200, '{"items": ["hello"]}')
+    assert call(program.data_port, "GET", "/data") == (200, '{"items": ["hello"]}\n')
 
 
 def test_oldest_item_goes_when_there_are_more_than_100(program: Program):
@@ -152,7 +152,7 @@ def test_body_without_a_fair_length_is_refused_and_ends_the_connection(
         answer = b"".join(iter(lambda: client.recv(4096), b""))
 
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert call(program.data_port, "GET", "/data") == (200, '{"items": []}')
+    assert call(program.data_port, "GET", "/data") == (200, '{"items": []}\n')
 
 
 def test_connection_serves_several_requests(program: Program):
@@ -163,7 +163,7 @@ def test_connection_serves_several_requests(program: Program):
         answers.append(connection.getresponse().read().decode())
     connection.close()
 
-    assert answers == ['{"items": 1}', '{"items": 2}', '{"items": ["one", "two"]}']
+    assert answers == ['{"items": 1}\n', '{"items": 2}\n', '{"items": ["one", "two"]}\n']
 
 
 def test_logs_one_line_a_request_and_ends_well_on_sigterm(program: Program):
