@@ -1,7 +1,7 @@
 """One call and one policy: whether the policy is about the call, and what does not fit."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from charms.istio_beacon_k8s.v0.service_mesh import Endpoint, MeshPolicy, PolicyTargetType
@@ -25,6 +25,14 @@ class Call:
     def app(self) -> str:
         """The application that is called."""
         return self.target.partition("/")[0]
+
+    @property
+    def target_labels(self) -> dict[str, str]:
+        """The labels that Kubernetes and Juju give to the pod, or pods, that are called."""
+        name = {"app.kubernetes.io/name": self.app}
+        _, of_unit, number = self.target.partition("/")
+        pod = {"statefulset.kubernetes.io/pod-name": f"{self.app}-{number}"}
+        return {**name, **pod, "apps.kubernetes.io/pod-index": number} if of_unit else name
 
     @property
     def target_type(self) -> PolicyTargetType:
@@ -56,11 +64,11 @@ def targets_service(policy: MeshPolicy, service: str) -> bool:
     return policy.target_type is PolicyTargetType.app and target == service
 
 
-def selects(policy: MeshPolicy, app: str) -> bool:
-    """Return whether the policy is about the pods of an application. Without a target it is."""
-    name = policy.target_app_name or policy.target_service or app
+def selects(policy: MeshPolicy, labels: Mapping[str, str]) -> bool:
+    """Return whether the policy is about the pods with these labels. Without a target it is."""
+    name = policy.target_app_name or policy.target_service or labels["app.kubernetes.io/name"]
     selector = policy.target_selector_labels or {"app.kubernetes.io/name": name}
-    return selector == {"app.kubernetes.io/name": app}
+    return selector.items() <= labels.items()
 
 
 def fits(policy: MeshPolicy, call: Call) -> list[Fit]:
@@ -71,12 +79,13 @@ def fits(policy: MeshPolicy, call: Call) -> list[Fit]:
 
 
 def _wrong(endpoint: Endpoint, call: Call) -> list[str]:
-    """Return which of the fields that the endpoint has do not fit the call."""
+    """Return which of the fields that the endpoint has do not fit the call; no path has a query."""
+    path = call.path.partition("?")[0]
     methods = [method.value for method in endpoint.methods or []]
     right = {
         "port": not endpoint.ports or call.port in endpoint.ports,
         "method": not methods or call.method.upper() in methods,
-        "path": not endpoint.paths or any(path_matches(path, call.path) for path in endpoint.paths),
+        "path": not endpoint.paths or any(path_matches(each, path) for each in endpoint.paths),
     }
     return [name for name, is_right in right.items() if not is_right]
 

@@ -2,11 +2,19 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Literal
 
 import mesh
 import words
+from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy
+
+_MOST = 120_000
+"""Bytes of a result: Linux takes 128 KiB in one argument (MAX_ARG_STRLEN)."""
+_LONGEST = 2_000
+"""Characters of a refused entry, which may be anything."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +33,25 @@ class Row:
 
 def listing(outcome: mesh.Outcome, form: Literal["table", "json"]) -> dict[str, str]:
     """Return all policies by application: a `table` for a person, or `rows` (JSON) for a script."""
-    accepted = [
-        Row(each.target_app_name or str(each.target_service), "accepted", words.describe(each))
-        for each in outcome.accepted
+    accepted = [Row(_app(each), "accepted", words.describe(each)) for each in outcome.accepted]
+    refused = [
+        Row(each.app, "refused", each.entry[:_LONGEST], each.reason) for each in outcome.refused
     ]
-    refused = [Row(each.app, "refused", each.entry, each.reason) for each in outcome.refused]
     rows = sorted([*accepted, *refused], key=lambda row: (row.app, row.state))
-    shown = (
-        {"rows": json.dumps([asdict(row) for row in rows])}
-        if form == "json"
-        else {"table": "\n".join(map(str, rows))}
-    )
-    return {**shown, "enforcement": outcome.enforcement, "unenforced": outcome.unenforced}
+    lines = _fitting([json.dumps(asdict(row)) if form == "json" else str(row) for row in rows])
+    shown = {"rows": f"[{', '.join(lines)}]"} if form == "json" else {"table": "\n".join(lines)}
+    omitted = {"omitted": str(len(rows) - len(lines))} if len(lines) < len(rows) else {}
+    rest = {"enforcement": outcome.enforcement, "unenforced": outcome.unenforced}
+    return {**shown, **omitted, **rest}
+
+
+def _fitting(lines: Sequence[str]) -> Sequence[str]:
+    """Return as many as a result takes: it is an argument of a hook tool, which has a limit."""
+    sizes = accumulate(len(line.encode()) + 2 for line in lines)
+    return lines[: sum(size <= _MOST for size in sizes)]
+
+
+def _app(policy: MeshPolicy) -> str:
+    """Return the application that a policy opens."""
+    named = policy.target_app_name or policy.target_service
+    return named or (policy.target_selector_labels or {}).get("app.kubernetes.io/name", "")

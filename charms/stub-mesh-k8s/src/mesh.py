@@ -10,7 +10,8 @@ With NetworkPolicies pods and ports decide, whichever way a call takes.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import pydantic
@@ -66,9 +67,10 @@ class Mesh:
         if absent := self._absent(self.model, self._app_behind(call)):
             return Verdict(True, f"{absent}, so nothing is enforced there")
         relevant = [policy for policy in self.outcome.accepted if self._is_about(policy, call)]
-        if not (relevant or self.hardened):
+        absent = self._absent(call.source_model, call.source)
+        if not (self.hardened or self._governed(call, past_waypoint=bool(absent))):
             return Verdict(True, f"no policy is about {call.target}, and the mesh is not hardened")
-        if absent := self._absent(call.source_model, call.source):
+        if absent:
             return Verdict(False, f"{absent}, so the caller has no identity")
         return self._judge(relevant, call)
 
@@ -83,6 +85,18 @@ class Mesh:
         obstacle = self._wrong(nearest, own, call) if nearest else self._missing(relevant, call)
         return Verdict(False, self._refused(call) or obstacle)
 
+    def _governed(self, call: Call, *, past_waypoint: bool) -> bool:
+        """Return whether any policy decides on the call.
+
+        A call on a Service goes past its waypoint if the caller is not on the mesh, and ends at a
+        unit. Units behind a waypoint that decides take calls from it, and no others that no policy
+        allows: so Charmed Istio is set up (PILOT_AUTO_ALLOW_WAYPOINT_POLICY).
+        """
+        direct = past_waypoint or call.target_type is PolicyTargetType.unit
+        ways = [call, replace(call, target=call.app), replace(call, target=f"{call.app}/0")]
+        about = self.outcome.accepted, ways if direct else [call]
+        return any(self._is_about(policy, way) for policy, way in product(*about))
+
     @property
     def _at_l4(self) -> bool:
         return self.outcome.enforcement == "network-policy"
@@ -94,10 +108,11 @@ class Mesh:
         if policy.target_namespace != self.model:
             return False
         if self._at_l4:
-            return selects(policy, self._app_behind(call))
+            app = self._app_behind(call)
+            return selects(policy, {**call.target_labels, "app.kubernetes.io/name": app})
         if call.target_type is PolicyTargetType.app:
             return targets_service(policy, call.app)
-        return policy.target_type is PolicyTargetType.unit and selects(policy, call.app)
+        return policy.target_type is PolicyTargetType.unit and selects(policy, call.target_labels)
 
     def _app_behind(self, call: Call) -> str:
         """Return the application that is called, also through a Service of another name."""

@@ -1,7 +1,8 @@
 """Who may call whom: every call that is allowed has one beside it that is not."""
 
+import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from juju import policy
@@ -171,6 +172,37 @@ def test_application_without_policies_is_open_unless_hardened():
 
 def test_application_with_a_policy_is_closed_to_others_hardened_or_not():
     assert not allows(policy(), call=call(source="outsider"), hardened=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes"),
+    [
+        pytest.param(policy(), {"target": "producer/0"}, id="past the waypoint"),
+        pytest.param(unit_policy(), {"source": "nobody"}, id="not on the mesh"),
+    ],
+)
+def test_unit_behind_what_decides_is_closed_hardened_or_not(
+    asked: MeshPolicy, changes: dict[str, Any]
+):
+    assert not allows(asked, call=call(**changes), hardened=False)
+    assert allows(call=call(**changes), hardened=False)
+    assert allows(unit_policy(), call=call(), hardened=False)
+
+
+def test_unit_policy_by_pod_is_for_that_unit_alone():
+    selector = {
+        "app.kubernetes.io/name": "producer",
+        "statefulset.kubernetes.io/pod-name": "producer-1",
+    }
+    of_one = unit_policy(target_app_name=None, target_selector_labels=selector)
+
+    assert allows(of_one, call=call(target="producer/1", port=9090))
+    assert not allows(of_one, call=call(target="producer/0", port=9090))
+
+
+def test_query_is_no_part_of_a_path():
+    assert allows(policy(), call=call(path="/data?since=1"))
+    assert not allows(policy(), call=call(path="/admin?path=/data"))
 
 
 def test_nothing_is_denied_where_nothing_is_enforced():
@@ -383,7 +415,30 @@ def test_application_with_any_network_policy_is_closed_to_others_hardened_or_not
     outsider = call(source="outsider", target="producer/0")
 
     assert not allows(policy(), call=outsider, hardened=False, enforcement="network-policy")
-    assert allows(policy(), call=outsider, hardened=False)
+    assert allows(call=outsider, hardened=False, enforcement="network-policy")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_listing_is_no_longer_than_a_hook_tool_takes(form: Literal["table", "json"]):
+    policies = [policy(source_app_name=f"scraper-{number}") for number in range(2_000)]
+    junk = Refusal("careless", "[1," * 70_000, "not JSON")
+
+    result = listing.listing(mesh.Outcome(policies, [junk], "authorization-policy"), form)
+
+    shown = result["table"].splitlines() if form == "table" else json.loads(result["rows"])
+    assert all(len(value.encode()) < 128 * 1024 - 100 for value in result.values())
+    assert len(shown) + int(result["omitted"]) == 2_001
+    assert "careless" in str(shown[0])
+
+
+def test_listing_names_the_application_of_a_selector():
+    selector = {"app.kubernetes.io/name": "producer"}
+    by_selector = unit_policy(target_app_name=None, target_selector_labels=selector)
+
+    result = listing.listing(mesh.Outcome([by_selector], [], "authorization-policy"), "table")
+
+    assert result["table"].startswith("producer  accepted")
+    assert "omitted" not in result
 
 
 def test_listing_is_sorted_by_application_and_shortens_what_is_long_for_a_person():
