@@ -1,6 +1,7 @@
-"""A small charm that knows nothing of this project, and bundles of it."""
+"""What runs are held to, and a small charm that knows nothing of this project."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,6 +44,9 @@ class Plain(ops.CharmBase):
             raise RuntimeError("told to raise")
         if self.config["hook"] == "hangs":
             time.sleep(600)
+        if self.config["hook"] == "blocks":
+            self.unit.status = ops.BlockedStatus("told to block")
+            return
         web = {"override": "replace", "command": self.config["program"], "startup": "enabled"}
         event.workload.add_layer("web", {"services": {"web": web}})
         event.workload.replan()
@@ -67,6 +71,16 @@ http.server.HTTPServer((os.environ["BIND_ADDRESS"], int(sys.argv[1])), Handler).
 
 Spec = Mapping[str, Any]
 WriteBundle = Callable[..., Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "hold the rehearsal's Kubernetes API to the contract, or the server of KUBECONFIG"
+    parser.addoption("--cluster", choices=("rehearsal", "real"), default="rehearsal", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("cluster") == "real" and "KUBECONFIG" not in os.environ:
+        raise pytest.UsageError("--cluster=real: set KUBECONFIG to the file of a real cluster")
 
 
 @pytest.fixture

@@ -20,16 +20,9 @@ from tests.rehearsal.kubernetes.kube import Connect, Definition, Kind, Kube, Nam
 from tests.rehearsal.kubernetes.objects import definition, namespace
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "hold the rehearsal's Kubernetes API to the contract, or the server of KUBECONFIG"
-    parser.addoption("--cluster", choices=("rehearsal", "real"), default="rehearsal", help=text)
-
-
 @pytest.fixture(scope="session")
 def kubeconfig(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.config.getoption("cluster", "rehearsal") == "real":
-        if "KUBECONFIG" not in os.environ:
-            raise pytest.UsageError("--cluster=real: set KUBECONFIG to the file of a real cluster")
+    if request.config.getoption("cluster") == "real":
         yield Path(os.environ["KUBECONFIG"]).read_text()
         return
     store = Store()
