@@ -11,6 +11,7 @@ differs.
 import argparse
 import sys
 
+import jubilant
 from chapters import Story
 from stage import FAILURES, Stage
 from telling import Teller
@@ -35,7 +36,7 @@ def main() -> int:
     try:
         Story(arguments.model, stage, teller).tell()
     except FAILURES as error:
-        teller.failure(stage.failures() or str(error).partition("\n")[0], stage.surroundings())
+        teller.failure(stage.failures() or _reason(error), stage.surroundings())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -44,6 +45,12 @@ def main() -> int:
         return 1
     teller.verdict(stage.differences, stage.looks)
     return 1 if stage.differences else 0
+
+
+def _reason(error: Exception) -> str:
+    """Return what juju said, if it was juju that failed."""
+    said = error.stderr if isinstance(error, jubilant.CLIError) else ""
+    return said.strip() if said else str(error).partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class Story:
         self._stage.show(line, model=self._model)
         self._stage.in_force_since(start)
         self._stage.explain("scraper", "GET", "/data")
-        self._stage.settle("ending it")
+        self._stage.settle("settling")
         self._stage.do("integrate", "producer:data", "scraper:data")
 
     def another_unit(self) -> None:

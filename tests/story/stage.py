@@ -1,10 +1,12 @@
 """What the story is played on: models of a Juju, reached by the `juju` on PATH."""
 
+import os
 import time
 from dataclasses import replace
 
 import jubilant
 from leftovers import UnknownError, look
+from rich.markup import escape
 from table import EXPECTED, Expected, Line, Row, observe
 from telling import Teller
 
@@ -117,7 +119,7 @@ class Stage:
                 time.sleep(_BETWEEN_LOOKS)
                 there = look(self._in_focus)
         except UnknownError as error:
-            self._tell.say(f"[yellow]Kubernetes cannot be asked what is there: {error}[/yellow]")
+            self._cannot_look(f"Kubernetes cannot be asked what is there: {error}")
             return
         self.looks += 1
         self._tell.listing("in Kubernetes, because of the mesh", there)
@@ -125,6 +127,13 @@ class Stage:
             self.differences.append(
                 f"in Kubernetes: {', '.join(there) or 'nothing'} is there because of the mesh"
             )
+
+    def _cannot_look(self, reason: str) -> None:
+        """Say so; where a cluster was named to look at, that is not as expected."""
+        self._tell.say(f"[yellow]{escape(reason)}[/yellow]")
+        if "KUBECONFIG" in os.environ:
+            self.looks += 1
+            self.differences.append(reason)
 
     def failures(self) -> str:
         """Return which units are in error, and why; nothing if none is."""
