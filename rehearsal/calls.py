@@ -54,23 +54,23 @@ def _has_address(spec: Object) -> bool:
 
 
 def _calls(service: Object, store: Store) -> Iterator[Call]:
+    """Yield the calls on a Service, and on its pods at their own addresses."""
     namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    labels: Mapping[str, str] = service["spec"]["selector"]
+    policies = store.list("AuthorizationPolicy", namespace)
+    operations = list(_operations(each for each in policies if _targets(each, name)))
     opened = dict(_ports(service["spec"]))
-    operations = list(_operations(store.list("AuthorizationPolicy", namespace), name))
-    ports = {port for operation in operations for port in operation.get("ports", ())}
-    named = {int(port) for port in ports if port.isdigit()}
     paths: dict[int, str] = {}
-    for port in sorted({*opened, *named}):
+    for port in sorted({*opened, *_named(operations)}):
         requests = list(dict.fromkeys(_requests(operations, port)))
         paths[opened.get(port, port)] = requests[0][1] if requests else "/"
-        for method, path in requests:
-            yield Call(name, port, method, path, named=True)
-        for method, path in _others(requests):
-            yield Call(name, port, method, path)
-    pods = store.list("Pod", namespace, service["spec"]["selector"])
+        yield from (Call(name, port, *request, named=True) for request in requests)
+        yield from (Call(name, port, *request) for request in _others(requests))
+    pods = store.list("Pod", namespace, labels)
     if ips := tuple(ip for pod in pods if (ip := pod.get("status", {}).get("podIP"))):
-        for port in sorted(set(opened.values())):
-            yield Call(name, port, "GET", paths[port], ips)
+        of_pods = _named(_operations(each for each in policies if _selects(each, labels)))
+        for port in sorted({*opened.values(), *of_pods}):
+            yield Call(name, port, "GET", paths.get(port, "/"), ips)
 
 
 def _ports(spec: Object) -> Iterator[tuple[int, int]]:
@@ -81,13 +81,29 @@ def _ports(spec: Object) -> Iterator[tuple[int, int]]:
             yield port["port"], target
 
 
-def _operations(policies: Iterable[Object], service: str) -> Iterator[_Operation]:
-    """Yield what the policies that target a Service say of its calls."""
+def _targets(policy: Object, service: str) -> bool:
+    refs = _objects(policy.get("spec") or {}, "targetRefs")
+    return service in {ref.get("name") for ref in refs}
+
+
+def _selects(policy: Object, labels: Mapping[str, str]) -> bool:
+    spec: Object = policy.get("spec") or {}
+    selector: Object = spec.get("selector") or {}
+    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
+    return bool(wanted) and wanted.items() <= labels.items()
+
+
+def _operations(policies: Iterable[Object]) -> Iterator[_Operation]:
+    """Yield what policies say of calls."""
     for policy in policies:
-        spec: Object = policy.get("spec") or {}
-        if service in {ref.get("name") for ref in _objects(spec, "targetRefs")}:
-            for rule in _objects(spec, "rules"):
-                yield from (to.get("operation") or {} for to in _objects(rule, "to"))
+        for rule in _objects(policy.get("spec") or {}, "rules"):
+            yield from (to.get("operation") or {} for to in _objects(rule, "to"))
+
+
+def _named(operations: Iterable[_Operation]) -> set[int]:
+    """Return the ports that operations name."""
+    ports = {port for operation in operations for port in operation.get("ports", ())}
+    return {int(port) for port in ports if port.isdigit()}
 
 
 def _objects(parent: Object, field: str) -> list[Object]:

@@ -11,6 +11,8 @@ from jubilant.statustypes import UnitStatus
 _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
 logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
+_IN_CHARM = re.compile(r'File ".*/((?:src|lib)/.*)", line (\d+)')
+"""A line of a traceback that is about a charm's own code."""
 _LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
 
 
@@ -63,11 +65,6 @@ def units(status: jubilant.Status) -> Iterator[tuple[str, UnitStatus]]:
         yield from app.units.items()
 
 
-def in_error(juju: jubilant.Juju) -> bool:
-    """Tell whether a hook of a unit has failed."""
-    return any(unit.is_error for _, unit in units(juju.status()))
-
-
 def not_active(juju: jubilant.Juju) -> list[str]:
     """Return a line for each unit that is not active, with the reason, or is not idle."""
     return [line for name, unit in units(juju.status()) if (line := _line(juju, name, unit))]
@@ -83,11 +80,12 @@ def _line(juju: jubilant.Juju, name: str, unit: UnitStatus) -> str:
 
 
 def _last_error(juju: jubilant.Juju, unit: str) -> str:
-    """Return the last line of a unit's traceback."""
-    log = juju.cli("debug-log", "--level", "ERROR").splitlines()
-    marker = f" ERROR unit.{unit}.juju-log "
-    lines = [line.partition(marker)[2].strip() for line in log if marker in line]
-    return next((line for line in reversed(lines) if line), "see juju debug-log")
+    """Return the last line of a unit's traceback, and the line of the charm that led to it."""
+    log = juju.cli("debug-log", "--level", "ERROR", "--include", unit).splitlines()
+    lines = [line.partition(".juju-log ")[2].strip() for line in log]
+    said = next((line for line in reversed(lines) if line), "see juju debug-log")
+    places = [match for line in lines if (match := _IN_CHARM.match(line))]
+    return said + (f" ({places[-1][1]}:{places[-1][2]})" if places else "")
 
 
 def left_out(juju: jubilant.Juju) -> list[str]:

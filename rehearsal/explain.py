@@ -48,7 +48,11 @@ def explain(source: str, target: str, method: str, path: str, port: int) -> int:
 def _ask(juju: jubilant.Juju, call: dict[str, str | int]) -> dict[str, str]:
     if "REHEARSAL_DIRECTORY" not in os.environ:
         raise _UnknownError(_OUTSIDE)
-    for app in _hubs(juju.status()):
+    status = juju.status()
+    theirs = jubilant.Juju(model=str(call["model"])).status() if "model" in call else status
+    _check(str(call["from"]), theirs)
+    _check(str(call["to"]).partition("/")[0], status)
+    for app in _hubs(status):
         try:
             return dict(juju.run(f"{app}/leader", _ACTION, call).results)
         except ValueError:
@@ -56,6 +60,14 @@ def _ask(juju: jubilant.Juju, call: dict[str, str | int]) -> dict[str, str]:
     raise _UnknownError(
         f"no application of this model offers {_INTERFACE} and has the action `{_ACTION}`"
     )
+
+
+def _check(app: str, status: jubilant.Status) -> None:
+    """Raise an error if there is no such application, nor one whose further Service it may be."""
+    if "/" in app:
+        raise _UnknownError(f"{app} is a unit; who calls is an application")
+    if not any(f"{app}-".startswith(f"{name}-") for name in status.apps):
+        raise _UnknownError(f"no application {app} in model {status.model.name}")
 
 
 def _hubs(status: jubilant.Status) -> list[str]:

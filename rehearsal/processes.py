@@ -67,6 +67,7 @@ class Processes:
         self._watchdog.wait()
 
     def _tell(self, what: str, group: int) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it was killed: the run goes on without it
+        # It was killed: the run goes on without it. Or it is closed: a command was cut off.
+        with contextlib.suppress(BrokenPipeError, ValueError):
             self._pipe.write(f"{what}{group}\n".encode())
             self._pipe.flush()

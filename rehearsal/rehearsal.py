@@ -33,7 +33,8 @@ class Rehearsal:
 
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
-        environment: what a program needs to use the run: PATH with `juju` first, and KUBECONFIG.
+        environment: what a program needs to use the run: PATH with `juju` first, KUBECONFIG, and no
+            proxy on the way to the API.
         access_log: file in which the mesh writes a line for each request.
     """
 
@@ -65,8 +66,11 @@ class Rehearsal:
     def environment(self) -> dict[str, str]:
         """What a program needs to use the run."""
         path = f"{self.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), self._network.api]))
         return {
             "PATH": path,
+            "NO_PROXY": direct,
+            "no_proxy": direct,
             "KUBECONFIG": str(self.directory / "kubeconfig"),
             "REHEARSAL_DIRECTORY": str(self.directory),
         }

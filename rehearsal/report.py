@@ -10,12 +10,18 @@ from rich.table import Table
 
 from rehearsal.calls import Call
 from rehearsal.kubernetes.store import Object
-from rehearsal.observation import DENIED, Observed
+from rehearsal.observation import DENIED, NO_ANSWER, NOT_OPEN, TIMEOUT, Observed
 
 WIDTH = 100
 _CALL_WIDTH = 40
 """A longer call is folded."""
 _GAP = 3
+_MEANINGS = {
+    DENIED: "the mesh has turned the call away",
+    NOT_OPEN: "the charm has not opened the port, as `unit.set_ports` does",
+    NO_ANSWER: "nothing listens at the port",
+    TIMEOUT: "the workload has not answered in time",
+}
 _EVERYONE = "every application"
 
 _Columns = Mapping[tuple[str, ...], Sequence[str]]
@@ -46,6 +52,17 @@ def print_calls(out: Console, target: str, calls: Sequence[Call], observed: Obse
         for title, *cells in zip(titles, *(columns[callers] for callers in names), strict=True):
             table.add_row(title, *map(_cell, cells))
         out.print(table, "")
+
+
+def print_legend(out: Console, observed: Observed) -> None:
+    """Print what the results mean that have come."""
+    results = {each for cell in observed.values() for each in cell.split(", ")}
+    lines = [f"{word:12}{meaning}" for word, meaning in _MEANINGS.items() if word in results]
+    if any(each.isdigit() for each in results):
+        lines.insert(0, f"{'a number':12}the workload has answered: the call got through to it")
+    if any(", " in cell for cell in observed.values()):
+        lines.append(f"{'a, b':12}what came of it at different units")
+    print_lines(out, "Results", lines)
 
 
 def _heading(callers: tuple[str, ...], columns: _Columns) -> str:

@@ -58,25 +58,33 @@ def run(rehearsal: Rehearsal, bundle: str, overlays: Sequence[str], timeout: flo
         timeout: seconds in which it has to settle.
 
     Returns:
-        Exit status: 0 if it has settled and no unit is in error; Juju's own if it was refused.
+        Exit status: 0 if it has settled and all units are active; Juju's own if it was refused.
     """
     out, juju = report.console(), juju_of(rehearsal)
     if refused := deploy(juju, bundle, overlays):
         return refused
     settled, model = settle(juju, timeout, out), str(juju.model)
+    well = print_problems(juju, out)
     silent = _print_calls(rehearsal, model, sorted(juju.status().apps), out)
     kinds = ("AuthorizationPolicy", "NetworkPolicy")
     policies = [policy for kind in kinds for policy in rehearsal.store.list(kind, model)]
     report.print_policies(out, policies)
-    print_problems(juju, out)
     report.print_lines(out, _NO_ANSWER, _last_words(rehearsal.directory / "pods" / model, silent))
-    return 0 if settled and not deployment.in_error(juju) else 1
+    return 0 if settled and well else 1
 
 
-def print_problems(juju: jubilant.Juju, out: Console) -> None:
-    """Print which units are not active and why, and what cannot run on this machine."""
-    report.print_lines(out, "Not active", deployment.not_active(juju))
+def print_problems(juju: jubilant.Juju, out: Console) -> bool:
+    """Print what is not there and why: active units, units at all, programs on this machine.
+
+    Returns:
+        Whether all units are active.
+    """
+    inactive = deployment.not_active(juju)
+    report.print_lines(out, "Not active", inactive)
+    unscaled = [name for name, app in juju.status().apps.items() if not app.scale]
+    report.print_lines(out, "No units, since scale is 0", unscaled)
     report.print_lines(out, "Left out", deployment.left_out(juju))
+    return not inactive
 
 
 def _print_calls(rehearsal: Rehearsal, model: str, apps: Sequence[str], out: Console) -> list[str]:
@@ -94,6 +102,7 @@ def _print_calls(rehearsal: Rehearsal, model: str, apps: Sequence[str], out: Con
         if each:
             own = {key: result for key, result in observed.items() if key[1].target == target}
             report.print_calls(out, target, each, own)
+    report.print_legend(out, observed)
     report.print_lines(out, "No open port", [t for t, each in by_target.items() if not each])
     return sorted({call.target for (_, call), result in observed.items() if NO_ANSWER in result})
 

@@ -39,7 +39,7 @@ class _Saas(pydantic.BaseModel):
 class _Document(pydantic.BaseModel):
     """The shape of a bundle; keys that are not known are ignored, as Juju does."""
 
-    bundle: str = "kubernetes"
+    bundle: str | None = None
     applications: dict[str, _Application | None] | None = None
     relations: list[list[str]] | None = None
     saas: dict[str, _Saas] | None = None
@@ -171,8 +171,10 @@ def _faults(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
     apps = _section(document, "applications")
     if not apps:
         yield "at least one application must be specified"
-    kind = document.get("bundle", "kubernetes")
-    if kind != "kubernetes":
+    kind = document.get("bundle")
+    if kind is None:
+        yield "without `bundle: kubernetes` scale does not count, and no unit can be added"
+    elif kind != "kubernetes":
         yield f'bundle has an invalid type "{kind}"'
     for name, spec in apps.items():
         yield from _application_faults(name, spec, folder)

@@ -80,7 +80,8 @@ def _table(namespace: str, on_mesh: bool, topology: Topology) -> Json:
     for (name, port), destinations in dict(_names(namespace, on_mesh, topology)).items():
         spellings[destinations] += [f"{name}:{port}", name] if port == 80 else [f"{name}:{port}"]
     hosts = [_host(names, _lead_to(destinations)) for destinations, names in spellings.items()]
-    hosts += [_host(["*"], envoy.answer(502, "no Service and no pod is %REQ(:AUTHORITY)%\n"))]
+    nobody = envoy.answer(502, "no Service and no pod listens at %REQ(:AUTHORITY)%\n")
+    hosts.append(_host(["*"], nobody))
     remove = ["proxy-authorization", "proxy-connection"]
     return envoy.route_table(_table_name(namespace, on_mesh), hosts, remove)
 

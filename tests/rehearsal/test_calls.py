@@ -105,5 +105,17 @@ def test_a_unit_is_called_at_its_own_address_with_a_path_that_is_there():
     assert calls[-1].urls == ["http://127.0.0.8:80/a"]
 
 
+@pytest.mark.parametrize(
+    ("label", "tried"), [("web", ["unit :80", "unit :90"]), ("other", ["unit :80"])]
+)
+def test_a_unit_is_called_at_the_ports_that_a_policy_names_for_it(label: str, tried: list[str]):
+    store = cluster()
+    rules = [{"to": [{"operation": {"ports": ["90"]}}]}]
+    spec = {"selector": {"matchLabels": {"app": label}}, "rules": rules}
+    store.put(_object("AuthorizationPolicy", "of-units", "m") | {"spec": spec})
+
+    assert titles(store)[1:] == tried
+
+
 def test_other_models_are_left_alone():
     assert read(cluster(), "other") == {}

@@ -20,6 +20,12 @@ echo "$REHEARSAL_DIRECTORY"
 """
 
 
+LIST_CRDS = """
+import lightkube
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+for crd in lightkube.Client().list(CustomResourceDefinition):
+    print(crd.metadata.name)
+"""
 Run = subprocess.Popen[str]
 
 
@@ -105,26 +111,90 @@ def commands() -> list[tuple[int, str]]:
     return found
 
 
-def test_the_exit_status_is_the_commands():
-    run = subprocess.run([*EXEC, "sh", "-c", "exit 7"], cwd=ROOT, check=False)
+def execute(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*EXEC, *words],
+        cwd=ROOT,
+        env=os.environ | environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
-    assert run.returncode == 7
+
+def test_the_exit_status_is_the_commands():
+    assert execute("sh", "-c", "exit 7").returncode == 7
 
 
 def test_the_command_finds_juju_and_kubernetes():
-    script = "command -v juju && juju version && test -s $KUBECONFIG"
+    run = execute("sh", "-c", "command -v juju && juju version && test -s $KUBECONFIG")
 
-    run = subprocess.run(
-        [*EXEC, "sh", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-
+    assert run.returncode == 0
     assert run.stdout.splitlines()[1] == "3.6.28-ubuntu-amd64"
 
 
-def test_a_command_that_is_not_there_is_named():
-    run = subprocess.run(
-        [*EXEC, "no-such-command"], cwd=ROOT, check=False, capture_output=True, text=True
+def test_two_dashes_may_stand_before_the_command():
+    assert execute("--", "sh", "-c", "exit 7").returncode == 7
+
+
+def test_what_is_about_another_juju_is_not_looked_at():
+    run = execute("sh", "-c", "juju add-model m && juju switch m", JUJU_MODEL="far")
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_kubernetes_is_not_asked_through_a_proxy():
+    nowhere = "http://127.0.0.1:9"
+
+    run = execute(
+        *(sys.executable, "-c", LIST_CRDS),
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), nowhere),
+        NO_PROXY="example.com",
     )
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_python_without_the_libraries_is_told_where_they_are():
+    run = subprocess.run(
+        [sys.executable, "-S", "-m", "rehearsal", "run", "bundles/demo.yaml"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 1
+    assert "`make demo` sets up one" in run.stderr
+
+
+def test_a_command_that_is_interrupted_is_quiet(tmp_path: Path):
+    ready = tmp_path / "ready"
+    script = f"""
+juju add-model m && juju deploy ./charms/metrics-scraper-k8s scraper --resource scraper-image=i
+until juju status | grep -q 'scraper/0.*idle'; do sleep 0.05; done
+exec juju exec --unit scraper/0 -- 'touch {ready}; exec sleep 600'
+"""
+    with subprocess.Popen(
+        [*EXEC, "sh", "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        deadline = time.monotonic() + 30
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        interrupt(run)
+        _, said = run.communicate(timeout=30)
+
+    assert run.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_a_command_that_is_not_there_is_named():
+    run = execute("no-such-command")
 
     assert run.returncode == 127
     assert "no-such-command" in run.stderr
@@ -135,19 +205,6 @@ def test_a_command_that_is_not_there_is_named():
     [([], "authorizationpolicies.security.istio.io\n"), (["--without-istio"], "")],
 )
 def test_the_cluster_has_istio_unless_told_otherwise(options: list[str], found: str):
-    script = """
-import lightkube
-from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
-for crd in lightkube.Client().list(CustomResourceDefinition):
-    print(crd.metadata.name)
-"""
-
-    run = subprocess.run(
-        [*EXEC, *options, sys.executable, "-c", script],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    run = execute(*options, sys.executable, "-c", LIST_CRDS)
 
     assert run.stdout == found

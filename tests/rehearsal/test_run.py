@@ -143,7 +143,30 @@ def test_a_unit_in_error_is_named_with_its_cause(write_bundle: WriteBundle):
     assert 'bad/0 is error: hook failed: "web-pebble-ready": RuntimeError: told to raise' in (
         done.stdout
     )
+    assert "(src/charm.py:14)" in done.stdout
     assert cells(done.stdout, "GET :8000 /") == ["200"]
+
+
+def test_a_unit_that_is_blocked_is_named_before_the_calls(write_bundle: WriteBundle):
+    done = rehearse(write_bundle({"stuck": {"options": {"hook": "blocks"}}, "good": {}}))
+
+    assert done.returncode == 1
+    assert "stuck/0 is blocked: told to block" in done.stdout
+    assert done.stdout.index("Not active") < done.stdout.index("GET :8000 /")
+
+
+def test_an_application_without_units_is_named(write_bundle: WriteBundle):
+    done = rehearse(write_bundle({"empty": {"scale": 0}, "good": {}}))
+
+    assert done.returncode == 0
+    assert "No units, since scale is 0\n  empty\n" in done.stdout
+
+
+def test_what_results_mean_is_said_of_those_that_came(demo: Demo):
+    legend = demo.printed.partition("Results\n")[2].partition("\n\n")[0]
+
+    words = [re.split(r"\s{2,}", line.strip())[0] for line in legend.splitlines()]
+    assert words == ["a number", "denied"]
 
 
 def test_what_does_not_settle_is_named(write_bundle: WriteBundle):

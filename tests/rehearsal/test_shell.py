@@ -203,8 +203,15 @@ def test_what_the_greeting_says_of_the_demo_can_be_typed(open_shell: Open):
     terminal.until("allowed: ")
     terminal.type(f"{asked.replace('GET', 'POST')}\n")
     terminal.until("denied: ")
-    terminal.type(f"{asked.replace('explain ', 'explain other.')}\n")
-    terminal.until("denied: ")
+    terminal.type(f"{asked.replace('explain scraper', 'explain outsider')}\n")
+    terminal.until("denied: no relation")
+    for typo, answer in (
+        ("scarper", "ERROR no application scarper in model demo"),
+        ("scraper/0", "ERROR scraper/0 is a unit; who calls is an application"),
+        ("other.scraper", "ERROR model rehearsal:admin/other not found"),
+    ):
+        terminal.type(f"{asked.replace('explain scraper', f'explain {typo}')}\n")
+        terminal.until(re.escape(answer))
 
 
 def explain(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -228,7 +235,7 @@ def test_outside_of_a_rehearsal_explain_says_how():
 
 def test_without_a_mesh_explain_says_what_is_missing(write_bundle: WriteBundle):
     bundle = write_bundle({"web": {}})
-    words = f"juju add-model m; juju deploy {bundle} --trust; {EXPLAIN} a b GET / 80"
+    words = f"juju add-model m; juju deploy {bundle} --trust; {EXPLAIN} web web GET / 80"
 
     done = subprocess.run(
         [*REHEARSAL, "exec", "sh", "-c", words],
@@ -242,8 +249,9 @@ def test_without_a_mesh_explain_says_what_is_missing(write_bundle: WriteBundle):
     assert "no application of this model offers service_mesh" in done.stderr
 
 
-def test_a_port_that_is_none_is_named():
-    done = explain("scraper", "producer", "GET", "/data", "http")
+@pytest.mark.parametrize("port", ["http", "0", "99999"])
+def test_a_port_that_is_none_is_named(port: str):
+    done = explain("scraper", "producer", "GET", "/data", port)
 
     assert done.returncode == 2
-    assert "PORT: invalid int value: 'http'" in done.stderr
+    assert f"PORT: {port} is none (1 to 65535)" in done.stderr

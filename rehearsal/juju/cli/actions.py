@@ -1,6 +1,7 @@
 """`juju run`: an action on a unit."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -125,7 +126,19 @@ def _faults(schema: Any, params: dict[str, Any]) -> list[str]:
         for name, value in params.items()
         if name in known and value not in known[name].get("enum", [value])
     ]
-    return [*missing, *extra, *wrong, *outside]
+    far = [fault for name, value in params.items() for fault in _far(known, name, value)]
+    return [*missing, *extra, *wrong, *outside, *far]
+
+
+def _far(known: dict[str, Any], name: str, value: Any) -> Iterator[str]:
+    """Yield what is too small or too large."""
+    spec: dict[str, Any] = known.get(name) or {}
+    if not isinstance(value, int | float):
+        return
+    if value < spec.get("minimum", value):
+        yield f"(root).{name} : must be greater than or equal to {spec['minimum']}, given {value}"
+    if value > spec.get("maximum", value):
+        yield f"(root).{name} : must be less than or equal to {spec['maximum']}, given {value}"
 
 
 def _is_of(kind: str | None, value: Any) -> bool:

@@ -251,5 +251,7 @@ def _find(name: str) -> _Command:
 
 
 def _help() -> str:
-    lines = [f"    {name:20}{each.handler.__doc__}" for name, each in sorted(_COMMANDS.items())]
+    summaries = {name: each.handler.__doc__ for name, each in sorted(_COMMANDS.items())}
+    width = max(map(len, summaries)) + 2
+    lines = [f"    {name:{width}}{summary}" for name, summary in summaries.items()]
     return "The commands of juju that are rehearsed:\n\n" + "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """`juju deploy`: a charm, or a bundle."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from rehearsal.juju.state import Application, Model, Offer
 
 _BUNDLE_ONLY = ("--overlay", "--dry-run")
 _CHARM_ONLY = ("--config", "--num-units", "--base", "--resource")
+
+
+_CHARMHUB_NAME = re.compile(r"(ch:)?[a-z][a-z0-9-]*")
 
 
 @command(
@@ -36,13 +40,19 @@ def deploy(call: Call) -> None:
         raise UsageError("no charm or bundle specified")
     path = call.path(call.args[0])
     if not path.exists() and not bundle.find(path).exists():
-        raise JujuError(f'no charm was found at "{call.args[0]}"')
+        raise JujuError(_missing(call.args[0]))
     if bundle.is_bundle(path):
         _refuse(call, _CHARM_ONLY, "bundle")
         _deploy_bundle(call, path)
     else:
         _refuse(call, _BUNDLE_ONLY, "charm")
         _deploy_charm(call, bundle.find(path))
+
+
+def _missing(name: str) -> str:
+    if _CHARMHUB_NAME.fullmatch(name):
+        return f'"{name}" is from Charmhub, which is not rehearsed; a path begins with ./ or /'
+    return f'no charm was found at "{name}"'
 
 
 def _refuse(call: Call, names: tuple[str, ...], kind: str) -> None:

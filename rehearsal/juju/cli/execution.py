@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+from collections.abc import Sequence
 
 from rehearsal.juju.cli.call import Call, command
 from rehearsal.juju.cli.tasks import (
@@ -93,7 +94,6 @@ def ssh(call: Call) -> None:
     if not call.args:
         raise UsageError("no target name specified")
     target, *words = call.args
-    program = ["bash", "-c", " ".join(words)] if words else ["bash"]
     container = call.options.get("--container", "charm") or "charm"
     with call.controller.lock:
         try:
@@ -101,10 +101,15 @@ def ssh(call: Call) -> None:
         except NotScheduledError as error:
             raise JujuError(f'unit "{target}" not found') from error
         if container == "charm":
-            inside = _in_charm(unit, program)
+            program = _in_charm(unit, _shell(words))
         else:
-            inside = _in_workload(unit, container, program)
-    call.terminal.become(inside)
+            program = _in_workload(unit, container, words)
+    call.terminal.become(program)
+
+
+def _shell(words: Sequence[str]) -> list[str]:
+    """Return what ssh runs: a shell, which is given the words as one line if there are any."""
+    return ["bash", "-c", " ".join(words)] if words else ["bash"]
 
 
 def _in_charm(unit: Unit, words: list[str]) -> Program:
@@ -116,9 +121,9 @@ def _in_charm(unit: Unit, words: list[str]) -> Program:
     return Program(words, {**own, **unit.pod.environment, **names}, unit.app.charm.root)
 
 
-def _in_workload(unit: Unit, name: str, words: list[str]) -> Program:
+def _in_workload(unit: Unit, name: str, words: Sequence[str]) -> Program:
     container = unit.pod.containers.get(name) if unit.pod else None
     if container is None:
         known = ", ".join(["charm", *unit.app.charm.containers])
         raise JujuError(f'container "{name}" must be one of: {known}')
-    return container.program(words)
+    return container.program(_shell([container.place.inside(word) for word in words]))

@@ -94,20 +94,32 @@ def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
     }
 
 
-@command("debug-log", "--limit=", "--lines=", "--level=", "--replay", "--no-tail", "--tail")
+@command(
+    *("debug-log", "--limit=", "--lines=", "--level=", "--include="),
+    *("--replay", "--no-tail", "--tail"),
+)
 def debug_log(call: Call) -> None:
     """Shows what the charms have logged."""
     level = (call.options.get("--level") or "INFO").upper()
     if level not in _LEVELS:
         raise UsageError(f'level value "{level}" is not one of {", ".join(_LEVELS)}')
     shown = _LEVELS[_LEVELS.index(level) :]
+    wanted = [_entity(name) for name in call.options.all("--include")] or ["*"]
     with call.controller.lock:
-        lines = [line for line in call.model().log if line[2] in shown]
+        lines = [
+            line
+            for line in call.model().log
+            if line[2] in shown and any(fnmatch(_entity(line[1]), name) for name in wanted)
+        ]
     limit = call.options.number("--limit", call.options.number("--lines", 0))
     for moment, unit, level, message in lines[-limit:]:
         clock = time.strftime("%H:%M:%S", time.gmtime(moment))
-        entity = "unit-" + unit.replace("/", "-")
-        call.out(f"{entity}: {clock} {level} unit.{unit}.juju-log {message}")
+        call.out(f"{_entity(unit)}: {clock} {level} unit.{unit}.juju-log {message}")
+
+
+def _entity(name: str) -> str:
+    """Return what the log calls a unit; also of a name in the log's own manner, or a pattern."""
+    return "unit-" + name.replace("/", "-") if "/" in name else name
 
 
 @command("version", "--format=", "--all")

@@ -19,10 +19,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, text: str) -> Path:
+def write(folder: Path, text: str, kind: str = "bundle: kubernetes\n") -> Path:
     path = folder / "bundle.yaml"
-    path.write_text(text)
+    path.write_text(kind + text)
     return path
+
+
+def test_a_bundle_that_does_not_say_that_it_is_for_kubernetes(folder: Path):
+    path = write(folder, "applications: {web: {charm: ./web, scale: 1}}", kind="")
+
+    with pytest.raises(JujuError, match="without `bundle: kubernetes`"):
+        bundle.read(path, [])
 
 
 def test_a_charm_that_is_not_packed_is_taken_from_its_folder(folder: Path):
@@ -98,7 +105,7 @@ relations: [[web:a, nope:b], [web:a], [web:a, web:b]]
             "applications: {web: {charm: ./web, scale: 1, num_units: 1}}",
             'cannot specify both scale and num_units for application "web"',
         ),
-        ("bundle: what\napplications: {web: {charm: ./web}}", 'bundle has an invalid type "what"'),
+        ("applications: {web: {charm: ./web}}\nbundle: what", 'bundle has an invalid type "what"'),
     ],
 )
 def test_a_fault_is_named_in_jujus_words(folder: Path, text: str, fault: str):

@@ -138,6 +138,18 @@ def test_a_new_revision_of_the_charm_goes_to_every_unit(juju: Typist):
     assert json.loads(output)["applications"]["web"]["charm-rev"] == 1
 
 
+@pytest.mark.parametrize("wanted", ["web/0", "unit-web-0", "unit-web-*"])
+def test_the_log_of_one_unit(juju: Typist, wanted: str):
+    juju("deploy ./small web --config fail=true")
+    juju("deploy ./small db --config fail=true")
+    juju.until("status", lambda output: output.count('hook failed: "config-changed"') == 4)
+
+    log = juju(f"debug-log --include {wanted}").stdout
+
+    assert "unit-web-0: " in log
+    assert "unit-db-0: " not in log
+
+
 def test_a_unit_in_error_is_resolved_without_its_hook(juju: Typist):
     juju("deploy ./small web --config fail=true")
     juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
@@ -197,7 +209,7 @@ def test_help_lists_what_is_rehearsed(juju: Typist, line: str):
     done = juju(line)
 
     assert done.returncode == 0
-    assert "    remove-relation     Removes a relation between two applications." in done.stdout
+    assert "    remove-relation        Removes a relation between two applications." in done.stdout
 
 
 def test_a_charm_that_cannot_be_read_is_named(juju: Typist):
@@ -394,6 +406,7 @@ def test_an_application_is_removed_with_its_units_and_relations(juju: Typist):
         ("status -m nope", 1, "ERROR model rehearsal:admin/nope not found"),
         ("deploy", 2, "ERROR no charm or bundle specified"),
         ("deploy ./nope.charm", 1, 'ERROR no charm was found at "./nope.charm"'),
+        ("deploy nginx", 1, 'ERROR "nginx" is from Charmhub, which is not rehearsed'),
         ("deploy ./small Web", 2, 'ERROR invalid application name "Web"'),
         ("deploy ./small web --config nope=1", 1, 'ERROR unknown option "nope"'),
         ("deploy ./small web --config port=x", 1, 'ERROR option "port" expected int, got "x"'),
@@ -504,6 +517,7 @@ def test_a_bundle_that_cannot_be_read_says_where(juju: Typist, text: str):
 
 def test_an_offer_of_an_endpoint_that_is_not_there_is_refused(juju: Typist):
     (juju.folder / "offering.yaml").write_text(
+        "bundle: kubernetes\n"
         "applications: {web: {charm: ./small, scale: 1, offers: {o: {endpoints: [nope]}}}}"
     )
 

@@ -50,6 +50,34 @@ def test_a_command_that_takes_too_long_is_ended(web: Typist):
     assert done.stderr == "ERROR timed out waiting for results from: unit web/0\n"
 
 
+KEEPER = """
+import ops
+
+class Keeper(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.web_pebble_ready, self._on_pebble_ready)
+
+    def _on_pebble_ready(self, event):
+        event.workload.push("/srv/kept", "what is kept", make_dirs=True)
+        self.unit.status = ops.ActiveStatus()
+"""
+
+
+def test_ssh_finds_the_files_of_a_container(juju: Typist):
+    charm = juju.folder / "keeper"
+    (charm / "src").mkdir(parents=True)
+    (charm / "charmcraft.yaml").write_text("name: keeper\ncontainers: {web: {}}\n")
+    (charm / "src" / "charm.py").write_text(KEEPER)
+    juju("deploy ./keeper")
+    juju.until(STATUS, is_active("keeper/0"))
+
+    kept = juju("ssh --container web keeper/0 cat /srv/kept")
+
+    assert (kept.returncode, kept.stdout) == (0, "what is kept")
+    assert juju("ssh --container web keeper/0 cat /srv/gone").returncode == 1
+
+
 def test_ssh_has_the_terminal_to_itself(web: Typist):
     piped = web("ssh web/0 cat", typed="what is typed\n")
     shell = web("ssh ubuntu@web/0", typed="echo $JUJU_MODEL_NAME; exit 4\n")

@@ -1,0 +1,132 @@
+"""The command line of the rehearsal."""
+
+import argparse
+import os
+import signal
+import threading
+from types import FrameType
+
+from rehearsal import explain, foreground, run, shell
+from rehearsal.rehearsal import Rehearsal
+
+_DESCRIPTION = """\
+A Juju, a Kubernetes API and a service mesh on this machine, for as long as a command runs.
+
+It proves charm logic, relation data, the effect of labels and policies on a Kubernetes API, who
+may call whom over real HTTP with cryptographic identity, and the flow of juju commands.
+It does not prove scheduling, images, Juju's timing and retries, or how a CNI drops packets.
+"""
+_TIMEOUT = 120.0
+"""Seconds that a bundle has to settle unless told otherwise."""
+_HIGHEST_PORT = 65535
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(words)
+    if arguments.command == "explain":
+        return explain.explain(
+            arguments.source, arguments.target, arguments.method, arguments.path, arguments.port
+        )
+    if arguments.command == "exec":
+        arguments.words = arguments.words[arguments.words[:1] == ["--"] :]
+        if not arguments.words:
+            parser.error("no command given, such as: python -m rehearsal exec bash")
+    return _rehearse(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    execute = commands.add_parser(
+        "exec", help="run a command with the rehearsal's juju first on PATH and KUBECONFIG set"
+    )
+    execute.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    opened = commands.add_parser("shell", help="open a shell on a bundle that is deployed")
+    opened.add_argument("bundle", nargs="?", metavar="BUNDLE", help="none: nothing is deployed")
+    _add_bundle_options(opened)
+    tried = commands.add_parser("run", help="deploy a bundle and print who may call whom in it")
+    tried.add_argument("bundle", metavar="BUNDLE")
+    _add_bundle_options(tried)
+    for each in (execute, opened, tried):
+        _add_cluster_options(each)
+    _add_explain(commands.add_parser("explain", help="say why a call is allowed or denied"))
+    return parser
+
+
+def _add_bundle_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overlay", action="append", default=[], metavar="FILE", help="laid over the bundle"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help=f"in which the bundle has to settle (default: {_TIMEOUT:g})",
+    )
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without-istio",
+        action="store_true",
+        help="on a cluster without Istio, where NetworkPolicies alone decide who may call whom",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="NUMBER",
+        help="have hooks come in another order, where Juju leaves it open",
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="FROM", help="who calls: APPLICATION, MODEL.APPLICATION")
+    parser.add_argument("target", metavar="TO", help="who is called: APPLICATION or UNIT")
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("path", metavar="PATH")
+    parser.add_argument("port", metavar="PORT", type=_port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is none (1 to {_HIGHEST_PORT})")
+    return int(text)
+
+
+def _rehearse(arguments: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    threading.excepthook = _give_up
+    for name in [each for each in os.environ if each.startswith("JUJU_")]:
+        del os.environ[name]  # it is about another Juju, such as a model that is not here
+    try:
+        with Rehearsal(arguments.seed, istio=not arguments.without_istio) as rehearsal:
+            return _carry_out(rehearsal, arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _carry_out(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:
+    if arguments.command == "exec":
+        return foreground.run(arguments.words, os.environ | rehearsal.environment)
+    do = run.run if arguments.command == "run" else shell.shell
+    return do(rehearsal, arguments.bundle, arguments.overlay, arguments.timeout)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End in order, and only once: who presses Ctrl-C twice gets no less."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _give_up(failure: threading.ExceptHookArgs) -> None:
+    """End the run with the part whose thread has failed; without it commands would wait forever."""
+    threading.__excepthook__(failure)
+    os.kill(os.getpid(), signal.SIGTERM)
