@@ -9,6 +9,8 @@ from tests.rehearsal.kubernetes.objects import config_map, policy
 
 MINE = {"of": "test"}
 SELECTED = "of=test"
+_OLD = 100_000
+"""A version that a cluster reaches long after it has forgotten its first."""
 
 
 def version(kube: Kube) -> str:
@@ -98,6 +100,9 @@ def test_ends_when_its_time_is_over(admin: Kube) -> None:
 
 
 def test_from_a_forgotten_version_says_that_it_is_gone(admin: Kube) -> None:
+    if int(version(admin)) < _OLD:
+        pytest.skip("this cluster is too young to have forgotten anything")
+
     kind, status = next(admin.watch(ConfigMap, resourceVersion="1"))
 
     assert (kind, status["kind"]) == ("ERROR", "Status")
