@@ -17,11 +17,14 @@ COMMON = settings(deadline=None, stateful_step_count=30, suppress_health_check=E
 # What fails is told as it was found: to make a failure small takes minutes.
 QUICK = (Phase.explicit, Phase.generate)
 
-settings.register_profile("default", COMMON, max_examples=30, derandomize=True, phases=QUICK)
-settings.register_profile("deep", COMMON, max_examples=500, print_blob=True)
+EXAMPLES = {"default": 30, "deep": 500}
+
+settings.register_profile(
+    "default", COMMON, max_examples=EXAMPLES["default"], derandomize=True, phases=QUICK
+)
+settings.register_profile("deep", COMMON, max_examples=EXAMPLES["deep"], print_blob=True)
 settings.load_profile(PROFILE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    examples = settings.get_profile(PROFILE).max_examples
-    terminalreporter.write_line(f"properties: up to {examples} examples each ({PROFILE})")
+    terminalreporter.write_line(f"properties: up to {EXAMPLES[PROFILE]} examples each ({PROFILE})")
