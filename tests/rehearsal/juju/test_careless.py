@@ -150,7 +150,7 @@ def test_a_hook_that_runs_after_all_is_not_left_out_next_time(juju: Typist):
     """It runs again as asked, and meanwhile it is asked to leave it out."""
     deploy(juju, "web", fail="config_changed")
     until_failed(juju, "config-changed")
-    juju("config web fail= sleep=1")
+    juju("config web fail= sleep=3")
     juju("resolved web/0")
     juju.until("status", lambda output: "executing" in output)
 
@@ -195,7 +195,7 @@ def test_what_is_being_removed_takes_nothing_new(juju: Typist):
 
 def test_a_model_that_is_being_destroyed_takes_no_application(juju: Typist):
     juju("add-model going")
-    deploy(juju, "web", sleep="2")
+    deploy(juju, "web", sleep="5")
     juju.until("status", lambda output: "executing" in output)
     going = destroying(juju, "going")
     juju.until("status", lambda output: "executing" in output)
@@ -212,7 +212,7 @@ def test_a_model_that_is_being_destroyed_takes_no_application(juju: Typist):
 def test_a_destroyed_models_name_is_free_at_once(juju: Typist):
     """Who has destroyed it does not wait for its namesake."""
     juju("add-model again")
-    deploy(juju, "web", sleep="1")
+    deploy(juju, "web", sleep="3")
     juju.until("status", lambda output: "executing" in output)
 
     going = destroying(juju, "again")
