@@ -1,6 +1,7 @@
 """The demo as `make demo` runs it: its verdict, and what stands behind each cell."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -141,3 +142,58 @@ def test_a_policy_that_allows_too_little_fails_and_names_the_cell(tmp_path: Path
 
     assert told.returncode == 1
     assert "scraper, GET :8080/data: expected 200, observed denied" in told.stdout
+
+
+def test_what_juju_refused_is_said():
+    script = f"juju add-model demo; exec {sys.executable} {STORY}"
+
+    told = subprocess.run(
+        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert told.returncode == 1
+    assert "✗ ERROR the model cannot be created because a namespace" in told.stdout
+
+
+LOOK = """
+from stage import Stage
+from telling import Teller
+
+stage = Stage(0, Teller())
+stage.leftovers(wanted=False)
+print(stage.looks, len(stage.differences))
+"""
+KUBECONFIG = """
+apiVersion: v1
+clusters: [{name: none, cluster: {server: "http://127.0.0.1:9"}}]
+contexts: [{name: none, context: {cluster: none, user: none}}]
+users: [{name: none, user: {}}]
+current-context: none
+"""
+
+
+@pytest.mark.parametrize(("named", "counted"), [(True, "1 1"), (False, "0 0")])
+def test_a_cluster_that_was_named_and_cannot_be_asked_is_a_difference(
+    tmp_path: Path, named: bool, counted: str
+):
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG)
+    environment = {key: os.environ[key] for key in os.environ if key != "KUBECONFIG"}
+    environment |= {"PYTHONPATH": STORY, "HOME": str(tmp_path)}
+    environment |= {"KUBECONFIG": str(config)} if named else {}
+
+    told = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "Kubernetes cannot be asked what is there" in told.stdout
+    assert told.stdout.splitlines()[-1] == counted

@@ -32,6 +32,7 @@ actions:
     description: says hello
     params:
       name: {type: string, description: to whom}
+      times: {type: integer, minimum: 1, maximum: 3, description: how often}
     required: [name]
     additionalProperties: false
   give-up: {description: fails}
@@ -83,6 +84,14 @@ class Small(ops.CharmBase):
         raise RuntimeError("crashed")
 """
 
+
+def write_charm(folder: Path, charmcraft: str, code: str) -> None:
+    """Write a charm that has not been packed."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "charmcraft.yaml").write_text(charmcraft)
+    (folder / "src" / "charm.py").write_text(code)
+
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -128,9 +137,7 @@ def rehearsal() -> Generator[Rehearsal]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the charm `small` and bundles of it."""
     folder = tmp_path_factory.mktemp("typed")
-    (folder / "small" / "src").mkdir(parents=True)
-    (folder / "small" / "charmcraft.yaml").write_text(CHARMCRAFT)
-    (folder / "small" / "src" / "charm.py").write_text(CHARM)
+    write_charm(folder / "small", CHARMCRAFT, CHARM)
     (folder / "noname").mkdir()
     (folder / "noname" / "charmcraft.yaml").write_text("summary: a charm without a name")
     return folder

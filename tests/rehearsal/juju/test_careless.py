@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal.juju.conftest import Typist
+from tests.rehearsal.juju.conftest import Typist, write_charm
 from tests.rehearsal.juju.test_commands import STATUS, is_active
 
 CHARMCRAFT = """
@@ -74,9 +74,7 @@ class Careless(ops.CharmBase):
 
 @pytest.fixture(autouse=True, scope="session")
 def charm(folder: Path) -> None:
-    (folder / "careless" / "src").mkdir(parents=True)
-    (folder / "careless" / "charmcraft.yaml").write_text(CHARMCRAFT)
-    (folder / "careless" / "src" / "charm.py").write_text(CHARM)
+    write_charm(folder / "careless", CHARMCRAFT, CHARM)
 
 
 def deploy(juju: Typist, name: str, **config: str) -> None:

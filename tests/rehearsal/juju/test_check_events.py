@@ -1,6 +1,6 @@
 """A check that goes down and comes up again is told to the charm, once each time."""
 
-from tests.rehearsal.juju.conftest import Typist
+from tests.rehearsal.juju.conftest import Typist, write_charm
 
 CHARMCRAFT = """
 name: checked
@@ -45,10 +45,7 @@ class Checked(ops.CharmBase):
 
 
 def test_a_charm_hears_of_its_checks(juju: Typist):
-    charm = juju.folder / "checked"
-    (charm / "src").mkdir(parents=True)
-    (charm / "charmcraft.yaml").write_text(CHARMCRAFT)
-    (charm / "src" / "charm.py").write_text(CHARM)
+    write_charm(juju.folder / "checked", CHARMCRAFT, CHARM)
     juju("deploy ./checked")
 
     juju.until("status", lambda output: "well is down" in output)

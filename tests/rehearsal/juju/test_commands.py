@@ -298,7 +298,7 @@ def test_a_unit_in_error_still_runs_actions(juju: Typist):
     juju("deploy ./small web --config fail=true")
     juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
 
-    done = juju("run web/0 greet name=you --wait=4s")
+    done = juju("run web/0 greet name=you times=3 --wait=4s")
 
     assert "hello you" in done.stdout
     assert "hook failed" in juju("status").stdout
@@ -441,6 +441,8 @@ def test_what_is_wrong_is_said_in_jujus_words(juju: Typist, line: str, status: i
         ("", '(root) : "name" property is missing and required'),
         ("name=5", "(root).name : must be of type string, given 5"),
         ("name=x other=y", 'additional property "other" is not allowed'),
+        ("name=x times=0", "(root).times : must be greater than or equal to 1, given 0"),
+        ("name=x times=4", "(root).times : must be less than or equal to 3, given 4"),
     ],
 )
 def test_parameters_of_an_action_are_checked(juju: Typist, parameters: str, message: str):

@@ -11,7 +11,7 @@ import pytest
 
 from rehearsal.juju.execution import Execution, execute
 from rehearsal.juju.program import Place
-from tests.rehearsal.juju.conftest import Typist
+from tests.rehearsal.juju.conftest import Typist, write_charm
 
 SERVICES = {"web": {"environment": {"WORD": "of the service"}, "working-dir": "/opt"}}
 Run = Callable[..., Execution]
@@ -218,10 +218,7 @@ class Runner(ops.CharmBase):
 
 
 def test_a_charm_runs_a_command_on_its_files_and_a_service_that_exits_is_named(juju: Typist):
-    charm = juju.folder / "runner"
-    (charm / "src").mkdir(parents=True)
-    (charm / "charmcraft.yaml").write_text(CHARMCRAFT)
-    (charm / "src" / "charm.py").write_text(CHARM)
+    write_charm(juju.folder / "runner", CHARMCRAFT, CHARM)
 
     juju("deploy ./runner")
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.rehearsal.juju.conftest import Typist
+from tests.rehearsal.juju.conftest import Typist, write_charm
 from tests.rehearsal.juju.test_commands import STATUS, is_active
 
 
@@ -65,10 +65,7 @@ class Keeper(ops.CharmBase):
 
 
 def test_ssh_finds_the_files_of_a_container(juju: Typist):
-    charm = juju.folder / "keeper"
-    (charm / "src").mkdir(parents=True)
-    (charm / "charmcraft.yaml").write_text("name: keeper\ncontainers: {web: {}}\n")
-    (charm / "src" / "charm.py").write_text(KEEPER)
+    write_charm(juju.folder / "keeper", "name: keeper\ncontainers: {web: {}}\n", KEEPER)
     juju("deploy ./keeper")
     juju.until(STATUS, is_active("keeper/0"))
 
