@@ -1,14 +1,15 @@
 """The loopback addresses of one run.
 
-Everything that a run serves is below 127.R.0.0/16, R being free at its start.
+Everything that a run serves is in 127.R.0.0/16. A run reserves R when it starts.
 """
 
+import errno
 import itertools
 import random
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-API_PORT = 6443
 EGRESS_PORT = 15001
 """Where a pod's egress proxy listens on the pod's address; Istio's ztunnel uses the same port."""
 
@@ -21,16 +22,25 @@ _BEHIND = 64
 class Network:
     """A range of loopback addresses that no other run on this machine uses.
 
+    Args:
+        octets: the numbers R to choose from.
+
     Attributes:
-        api: address of the Kubernetes API. Holding its port is what reserves the range.
+        api: address of the Kubernetes API.
+
+    Raises:
+        RuntimeError: other runs use all of the ranges.
     """
 
-    def __init__(self) -> None:
-        octets = random.sample(range(16, 255), k=239)
-        self._octet = next(octet for octet in octets if _is_free(octet))
+    def __init__(self, octets: Sequence[int] = range(16, 255)) -> None:
+        self._octet, self._reservation = _reserve(octets)
         self.api = f"127.{self._octet}.0.1"
         self._services = itertools.count(1)
         self._pods = itertools.count(1)
+
+    def close(self) -> None:
+        """Leave the range to other runs."""
+        self._reservation.close()
 
     def next_service(self) -> str:
         """Return an address for a Service."""
@@ -50,7 +60,29 @@ def workload_address(pod_ip: str) -> str:
     return str(IPv4Address(pod_ip) + _BEHIND * 256)
 
 
-def _is_free(octet: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex((f"127.{octet}.0.1", API_PORT)) != 0
+def _reserve(octets: Sequence[int]) -> tuple[int, socket.socket]:
+    """Reserve a range, and return its number with the socket that holds it."""
+    for octet in random.sample(octets, k=len(octets)):
+        if reservation := _hold(f"rehearsal-127.{octet}.0.0"):
+            return octet, reservation
+    raise RuntimeError(
+        "cannot reserve loopback addresses: other rehearsals on this machine use every range "
+        f"from 127.{min(octets)}.0.0/16 to 127.{max(octets)}.0.0/16. End one and try again."
+    )
+
+
+def _hold(name: str) -> socket.socket | None:
+    """Return a socket that holds a name until it is closed, or None if another one holds it.
+
+    The name is abstract, as Linux calls it: unlike a port, no wildcard listener takes it, and it is
+    free again when the process ends in any way.
+    """
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.bind(f"\0{name}")
+    except OSError as error:
+        holder.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return holder

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from rehearsal.addresses import API_PORT, Network, workload_address
+from rehearsal.addresses import Network, workload_address
 from rehearsal.juju.cli import client
 from rehearsal.juju.cli.call import Session
 from rehearsal.juju.cli.server import Server as JujuServer
@@ -39,11 +39,12 @@ class Rehearsal:
     """
 
     def __init__(self, seed: int | None = None, *, istio: bool = True) -> None:
+        self._network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self._processes = Processes(self.directory)
-        self._network = Network()
         self._store = Store()
-        self._kubernetes = KubernetesServer(self._store, self._network.api, API_PORT, self._log)
+        # Port 6443 may be taken on all addresses, by an API server of this machine.
+        self._kubernetes = KubernetesServer(self._store, self._network.api, 0, self._log)
         mesh_directory = self.directory / "mesh"
         mesh_directory.mkdir(mode=0o700)
         spawn = self._processes.spawn
@@ -103,6 +104,7 @@ class Rehearsal:
         self._install_juju()
         (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
         with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
+            stack.callback(self._network.close)
             stack.callback(self._processes.close)
             for part in (self._kubernetes, self._mesh):
                 part.start()

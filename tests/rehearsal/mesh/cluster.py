@@ -139,7 +139,8 @@ class Cluster:
         raise TimeoutError(path)
 
     def close(self) -> None:
-        """Stop the servers."""
+        """Stop the servers and leave the addresses to others."""
+        self._network.close()
         with ThreadPoolExecutor(100) as pool:  # each takes until its next look whether to stop
             pool.map(_Server.stop, self._servers)
 
