@@ -15,6 +15,7 @@ _PLACEHOLDER_PORT = 65535
 """Port of a Service whose charm has opened none."""
 _RBAC = "rbac.authorization.k8s.io"
 _ANYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+_READ_NAMESPACES = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
 _UNTRUSTED = (
     {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list", "patch"]},
     {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
@@ -198,16 +199,14 @@ def _service(app: Application, name: str, spec: Object) -> Object:
 
 
 def _access(app: Application) -> list[Object]:
-    """Return the ServiceAccount and what it may do: little, or anything when it is trusted."""
+    """Return the ServiceAccount and its rights: all if it is trusted, otherwise few.
+
+    An application without trust may read every namespace, not just its own.
+    """
     model, both = app.model.name, f"{app.model.name}-{app.name}"
-    namespaced = [_ANYTHING] if app.trust else list(_UNTRUSTED)
-    own_namespace = {
-        "apiGroups": [""],
-        "resources": ["namespaces"],
-        "verbs": ["get", "list"],
-        "resourceNames": [model],
-    }
-    everywhere = [_ANYTHING] if app.trust else [own_namespace]
+    own_namespace = _READ_NAMESPACES | {"resourceNames": [model]}
+    namespaced = [_ANYTHING] if app.trust else [own_namespace, *_UNTRUSTED]
+    everywhere = [_ANYTHING] if app.trust else [_READ_NAMESPACES]
     return [
         _object("v1", "ServiceAccount", model, app.name),
         _object(f"{_RBAC}/v1", "Role", model, app.name) | {"rules": namespaced},

@@ -85,9 +85,9 @@ class Api:
         return Answer(200, log(self._existing(resource, request), request.query, self._logs))
 
     def _authorize(self, request: Request, verb: str) -> None:
-        target, name = request.target, selected_name(request.query)
-        if target.name is None and name:
-            target = replace(target, name=name)
+        target = request.target
+        if verb in ("list", "watch"):
+            target = replace(target, selected=selected_name(request.query))
         if not rbac.allowed(self._store, request.user, verb, target):
             raise status.forbidden(request.user, verb, target)
 

@@ -60,5 +60,5 @@ def _grants(rule: Object, verb: str, target: Target) -> bool:
         not {"*", verb}.isdisjoint(rule["verbs"])
         and not {"*", target.group}.isdisjoint(rule.get("apiGroups", ()))
         and not resources.isdisjoint(rule.get("resources", ()))
-        and (not names or target.name in names)
+        and (not names or (target.name or target.selected) in names)
     )

@@ -8,10 +8,12 @@ from rehearsal.kubernetes.store import Object, Store
 
 @dataclass(frozen=True)
 class Target:
-    """What the URL of a request names: one object, or all of a kind if `name` is None.
+    """The resource that a request is for: one object, or all of a kind if `name` is None.
 
-    `namespace` is None for what has none, and for all namespaces; `subresource` is empty for the
-    object itself.
+    Attributes:
+        namespace: None for an object without a namespace, and for all namespaces.
+        subresource: empty for the object itself.
+        selected: name of the only object that the field selector of a list or a watch leaves.
     """
 
     group: str
@@ -20,6 +22,7 @@ class Target:
     namespace: str | None = None
     name: str | None = None
     subresource: str = ""
+    selected: str | None = None
 
     @property
     def resource(self) -> str:
@@ -28,7 +31,7 @@ class Target:
 
     @property
     def scope(self) -> str | None:
-        """The namespace whose roles count; a Namespace is within itself."""
+        """The namespace whose Roles count. A Namespace is within itself, a list of them is not."""
         return self.name if (self.group, self.plural) == ("", "namespaces") else self.namespace
 
 

@@ -50,9 +50,10 @@ def by_query(kind: str, query: Mapping[str, str]) -> Matches:
 
 
 def selected_name(query: Mapping[str, str]) -> str | None:
-    """Return the name of the only object that a fieldSelector leaves, if it is so."""
-    match = re.fullmatch(r"metadata\.name==?([^=,]+)", query.get("fieldSelector", ""))
-    return match[1] if match else None
+    """Return the name that a fieldSelector asks for, or None if it leaves more than one object."""
+    terms = _parts(query.get("fieldSelector", ""))
+    matches = (re.fullmatch(r"metadata\.name==?([^=]+)", term) for term in terms)
+    return next((match[1] for match in matches if match), None)
 
 
 def _parts(selector: str) -> list[str]:

@@ -74,7 +74,7 @@ def forbidden(user: str, verb: str, target: Target) -> StatusError:
         f'{{}} is forbidden: User "{user}" cannot {verb} resource "{target.resource}"'
         f' in API group "{target.group}" {where}'
     )
-    return _of(target, target.name, 403, "Forbidden", message)
+    return _of(target, target.name or target.selected, 403, "Forbidden", message)
 
 
 def bad_request(message: str) -> StatusError:

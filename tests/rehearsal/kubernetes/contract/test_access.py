@@ -100,6 +100,18 @@ def test_a_role_of_a_namespace_reaches_that_namespace_itself(
     becomes_allowed(lambda: scraper.get(Namespace, place))
     assert outcome(lambda: scraper.get(Namespace, "default")) == 403
     assert outcome(lambda: scraper.list(Namespace)) == 403
+    selector = f"metadata.name={place}"
+    assert outcome(lambda: scraper.list(Namespace, fieldSelector=selector)) == 403
+
+
+def test_a_forbidden_list_of_one_object_names_it(scraper: Kube, place: str) -> None:
+    with pytest.raises(RefusedError) as error:
+        scraper.list(Namespace, fieldSelector=f"metadata.name={place}")
+
+    assert str(error.value) == (
+        f'namespaces "{place}" is forbidden: User "system:serviceaccount:{place}:scraper"'
+        ' cannot list resource "namespaces" in API group "" at the cluster scope'
+    )
 
 
 def test_a_cluster_role_bound_in_a_namespace_stays_there(
@@ -127,13 +139,18 @@ def test_a_cluster_role_bound_in_the_cluster_reaches_everywhere(
 
 
 def test_a_rule_with_names_is_for_those_alone(admin: Kube, scraper: Kube, subject: Object) -> None:
-    allow(admin, subject, rule("get create list", "", "configmaps", resourceNames=["a"]))
+    verbs = "get create list deletecollection"
+    allow(admin, subject, rule(verbs, "", "configmaps", resourceNames=["a"]))
+    one, more = "metadata.name=a", "metadata.name!=b"
 
     becomes_allowed(lambda: scraper.get(ConfigMap, "a"))
     assert outcome(lambda: scraper.get(ConfigMap, "b")) == 403
     assert outcome(lambda: scraper.create(config_map("a"))) == 403
     assert outcome(lambda: scraper.list(ConfigMap)) == 403
-    assert outcome(lambda: scraper.list(ConfigMap, fieldSelector="metadata.name=a")) == 200
+    assert outcome(lambda: scraper.list(ConfigMap, fieldSelector=one)) == 200
+    assert outcome(lambda: scraper.list(ConfigMap, fieldSelector=f"{more},{one}")) == 200
+    assert outcome(lambda: scraper.list(ConfigMap, fieldSelector=more)) == 403
+    assert outcome(lambda: scraper.delete_all(ConfigMap, fieldSelector=one)) == 403
 
 
 def test_apply_creates_only_for_who_may_create(admin: Kube, scraper: Kube, subject: Object) -> None:
