@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 
 from rehearsal import explain, foreground, run, shell
+from rehearsal.juju.version import VERSIONS
 from rehearsal.rehearsal import Rehearsal
 
 _DESCRIPTION = """\
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     tried.add_argument("bundle", metavar="BUNDLE")
     _add_bundle_options(tried)
     for each in (execute, opened, tried):
-        _add_cluster_options(each)
+        _add_substrate_options(each)
     _add_explain(commands.add_parser("explain", help="say why a call is allowed or denied"))
     return parser
 
@@ -72,7 +73,13 @@ def _add_bundle_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+def _add_substrate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--juju",
+        choices=VERSIONS,
+        default="3.6",
+        help="version of Juju (default: 3.6, with long-term support, which most models run)",
+    )
     parser.add_argument(
         "--without-istio",
         action="store_true",
@@ -106,8 +113,9 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     threading.excepthook = _give_up
     for name in [each for each in os.environ if each.startswith("JUJU_")]:
         del os.environ[name]  # it is about another Juju, such as a model that is not here
+    istio, juju = not arguments.without_istio, VERSIONS[arguments.juju]
     try:
-        with Rehearsal(arguments.seed, istio=not arguments.without_istio) as rehearsal:
+        with Rehearsal(arguments.seed, istio=istio, juju=juju) as rehearsal:
             return _carry_out(rehearsal, arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

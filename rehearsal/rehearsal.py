@@ -18,6 +18,7 @@ from rehearsal.juju.controller import Controller
 from rehearsal.juju.lifecycle import Substrate
 from rehearsal.juju.order import Order
 from rehearsal.juju.state import Unit
+from rehearsal.juju.version import JUJU_3_6, JujuVersion
 from rehearsal.kubernetes.server import Server as KubernetesServer
 from rehearsal.kubernetes.store import Store
 from rehearsal.mesh.mesh import Mesh
@@ -30,6 +31,7 @@ class Rehearsal:
     Args:
         seed: has hooks come in an order of its own where Juju leaves it open.
         istio: whether the cluster has Istio; without it, NetworkPolicies alone decide who may call.
+        juju: the version of Juju.
 
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
@@ -38,7 +40,9 @@ class Rehearsal:
         access_log: file in which the mesh writes a line for each request.
     """
 
-    def __init__(self, seed: int | None = None, *, istio: bool = True) -> None:
+    def __init__(
+        self, seed: int | None = None, *, istio: bool = True, juju: JujuVersion = JUJU_3_6
+    ) -> None:
         self._network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self._processes = Processes(self.directory)
@@ -60,6 +64,7 @@ class Rehearsal:
                 directory=self.directory,
             ),
             Order(seed),
+            juju,
         )
         self._juju = JujuServer(self.directory / "juju.socket", Session(self._controller))
 

@@ -2,7 +2,7 @@
 
 from rehearsal.juju import secret
 from rehearsal.juju.resolver import remote_units
-from rehearsal.juju.state import Relation, Status, Unit
+from rehearsal.juju.state import Application, Relation, Status, Unit
 from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationContext
 
 _UNKNOWN = Status("unknown")
@@ -18,6 +18,7 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
     app, pod = unit.app, unit.pod
     return HookContext(
         hook=hook,
+        juju=app.model.juju.number,
         app=app.name,
         unit=unit.number,
         model=app.model.name,
@@ -67,7 +68,7 @@ def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
         remote_app=other.seen_as,
         remote_model_uuid=other.app.model.uuid,
         local_app_data=dict(own.app_bag.content),
-        local_unit_data=dict(bag.content) if bag else {},
+        local_unit_data=_published(unit.app) | (bag.content if bag else {}),
         remote_app_data=dict(other.app_bag.content),
         remote_units_data={
             remote.number: dict(other.unit_bags[remote].content)
@@ -75,6 +76,15 @@ def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
             if name in joined or (hook.relation, hook.remote_unit) == (own.id, remote.number)
         },
     )
+
+
+def _published(app: Application) -> dict[str, str]:
+    """Return the addresses that Juju publishes for each unit: those of the application's Service.
+
+    They are the same in cross-model relations.
+    """
+    addresses = dict.fromkeys(app.model.juju.address_keys, app.address)
+    return addresses | {"egress-subnets": f"{app.address}/32"}
 
 
 def _containers(unit: Unit) -> list[ContainerContext]:

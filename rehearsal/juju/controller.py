@@ -17,6 +17,7 @@ from rehearsal.juju.order import Order
 from rehearsal.juju.program import Program, run
 from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Side, Task, Unit
 from rehearsal.juju.uniter import Uniter
+from rehearsal.juju.version import JujuVersion
 
 _MOST_UNITS = 1000
 """More would need more addresses than a run has."""
@@ -28,13 +29,16 @@ class Controller:
     Args:
         substrate: what it stands on.
         order: chooses what comes next where Juju leaves it open.
+        juju: the version of Juju.
 
     Attributes:
+        juju: the version of Juju.
         models: by name.
         lock: guards everything.
     """
 
-    def __init__(self, substrate: Substrate, order: Order) -> None:
+    def __init__(self, substrate: Substrate, order: Order, juju: JujuVersion) -> None:
+        self.juju = juju
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self._on = substrate
@@ -60,7 +64,7 @@ class Controller:
                 "model name already exists in the k8s cluster.\n"
                 "Please choose a different model name.\n (already exists)"
             )
-        model = self.models[name] = Model(name)
+        model = self.models[name] = Model(name, self.juju)
         self._on.cluster.add_model(model)
         return model
 

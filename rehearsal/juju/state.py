@@ -17,6 +17,7 @@ from rehearsal.juju.charm import Charm, ConfigValue, Endpoint
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.pebble import Container
 from rehearsal.juju.secret import Secret
+from rehearsal.juju.version import JUJU_3_6, JujuVersion
 from rehearsal.juju.wire import Hook
 
 USER = "admin"
@@ -282,8 +283,8 @@ class Saas:
     """An offer of another model as a model that consumes it knows it.
 
     Attributes:
-        aliases: by application of the consuming model, the name by which the offering model knows
-            it: the same for all its relations over one offer, and another over another.
+        aliases: the names by which the offering model knows applications of the consuming one, if
+            it has one name for all relations of an application.
     """
 
     name: str
@@ -298,15 +299,23 @@ class Saas:
         return [r for r in self.offer.app.relations if r.saas is self]
 
     def alias(self, app: Application) -> str:
-        """Return what the offering model calls an application of this one."""
-        return self.aliases.setdefault(app, f"remote-{uuid.uuid4().hex}")
+        """Return the name of an application of this model in the offering model, for a relation."""
+        alias = f"remote-{uuid.uuid4().hex}"
+        if self.model.juju.alias_per_relation:
+            return alias
+        return self.aliases.setdefault(app, alias)
 
 
 @dataclass(eq=False)
 class Model:
-    """One model, which is one namespace in Kubernetes."""
+    """One model, which is one namespace in Kubernetes.
+
+    Attributes:
+        juju: the version of its agents.
+    """
 
     name: str
+    juju: JujuVersion = JUJU_3_6
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     apps: dict[str, Application] = field(default_factory=dict[str, Application])
     saas: dict[str, Saas] = field(default_factory=dict[str, Saas])

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Status, Unit
 
-CONTROLLER, CLOUD, REGION, VERSION = "rehearsal", "k8s", "localhost", "3.6.28"
+CONTROLLER, CLOUD, REGION = "rehearsal", "k8s", "localhost"
 CONTROLLER_UUID = str(uuid.uuid4())
 _SEVERITY = ("unknown", "terminated", "active", "waiting", "maintenance", "blocked", "error")
 SERVICE_LEVEL = "unsupported"
@@ -75,7 +75,7 @@ def document(model: Model) -> dict[str, Any]:
                 "controller": CONTROLLER,
                 "cloud": CLOUD,
                 "region": REGION,
-                "version": VERSION,
+                "version": model.juju.number,
                 "model-status": _status(Status("available", "", model.created)),
                 "sla": SERVICE_LEVEL,
             },
@@ -96,7 +96,7 @@ def _model(model: Model) -> tuple[list[Row], tuple[int, ...]]:
     now = time.strftime("%H:%M:%SZ", time.gmtime())
     return [
         ("Model", "Controller", "Cloud/Region", "Version", "SLA", "Timestamp"),
-        (model.name, CONTROLLER, f"{CLOUD}/{REGION}", VERSION, SERVICE_LEVEL, now),
+        (model.name, CONTROLLER, f"{CLOUD}/{REGION}", model.juju.number, SERVICE_LEVEL, now),
     ], ()
 
 
@@ -208,7 +208,7 @@ def _related(app: Application) -> dict[str, list[dict[str, str]]]:
 def _unit(unit: Unit) -> dict[str, Any]:
     return {
         "workload-status": _status(unit.status),
-        "juju-status": _status(unit.agent) | {"version": VERSION},
+        "juju-status": _status(unit.agent) | {"version": unit.app.model.juju.number},
         "leader": unit.is_leader or None,
         "open-ports": _ports(unit) or None,
         "address": unit.pod.ip if unit.pod else None,

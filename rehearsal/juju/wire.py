@@ -101,11 +101,13 @@ class HookContext:
     """All that the charm code of one unit sees while it runs.
 
     Attributes:
+        juju: the number of Juju's version.
         secrets: those that it may read.
         denied: identifiers of others that it could come to know.
     """
 
     hook: Hook
+    juju: str
     app: str
     unit: int
     model: str

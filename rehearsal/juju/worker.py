@@ -39,7 +39,6 @@ from rehearsal.juju.wire import (
     packed,
 )
 
-JUJU_VERSION = "3.6.28"
 AnyContext = testing.Context[ops.CharmBase]
 AnyRelation = testing.Relation | testing.PeerRelation
 _FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
@@ -93,7 +92,7 @@ class Worker:
             unit_id=hook.unit,
             app_trusted=hook.trusted,
             charm_root=self._root,
-            juju_version=JUJU_VERSION,
+            juju_version=hook.juju,
         )
 
     def _pebble(self, call: PebbleCall) -> str | None:
@@ -140,7 +139,7 @@ def _state(hook: HookContext) -> testing.State:
         planned_units=hook.planned_units,
         config=dict(hook.config),
         model=testing.Model(name=hook.model, uuid=hook.model_uuid, type="kubernetes"),
-        relations=[_relation(hook, relation) for relation in hook.relations],
+        relations=[_relation(relation) for relation in hook.relations],
         networks=[_network(hook, endpoint) for endpoint in _endpoints(hook)],
         containers=[_container(container) for container in hook.containers],
         opened_ports=[_port(protocol, number) for protocol, number in hook.ports],
@@ -157,18 +156,13 @@ def _endpoints(hook: HookContext) -> set[str]:
     return {relation.endpoint for relation in hook.relations}
 
 
-def _relation(hook: HookContext, relation: RelationContext) -> AnyRelation:
-    addresses = {
-        "egress-subnets": f"{hook.service_address}/32",
-        "ingress-address": hook.service_address,
-        "private-address": hook.service_address,
-    }
+def _relation(relation: RelationContext) -> AnyRelation:
     common: dict[str, Any] = {
         "endpoint": relation.endpoint,
         "interface": relation.interface,
         "id": relation.id,
         "local_app_data": relation.local_app_data,
-        "local_unit_data": addresses | relation.local_unit_data,
+        "local_unit_data": relation.local_unit_data,
     }
     if relation.is_peer:
         return testing.PeerRelation(**common, peers_data=relation.remote_units_data)

@@ -127,10 +127,27 @@ def test_the_exit_status_is_the_commands():
 
 
 def test_the_command_finds_juju_and_kubernetes():
-    run = execute("sh", "-c", "command -v juju && juju version && test -s $KUBECONFIG")
+    run = execute("sh", "-c", "command -v juju && test -s $KUBECONFIG")
 
     assert run.returncode == 0
-    assert run.stdout.splitlines()[1] == "3.6.28-ubuntu-amd64"
+    assert run.stdout.endswith("/bin/juju\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [([], "3.6.28"), (["--juju", "3.6"], "3.6.28"), (["--juju", "4"], "4.0.15")],
+)
+def test_juju_is_of_the_version_that_was_chosen(options: list[str], version: str):
+    run = execute(*options, "juju", "version")
+
+    assert run.stdout == f"{version}-ubuntu-amd64\n"
+
+
+def test_another_version_of_juju_is_refused():
+    run = execute("--juju", "2.9", "juju", "version")
+
+    assert run.returncode == 2
+    assert "argument --juju: invalid choice: '2.9'" in run.stderr
 
 
 def test_two_dashes_may_stand_before_the_command():

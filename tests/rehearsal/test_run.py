@@ -105,6 +105,15 @@ def test_what_is_called_denied_was_denied_in_envoy(demo: Demo):
     assert {entry["details"] for entry in others} == {"rbac_access_denied_matched_policy[none]"}
 
 
+def test_a_bundle_runs_on_juju_4(write_bundle: WriteBundle):
+    bundle = write_bundle({"web": {}, "db": {}}, relations=[["web:backend", "db:site"]])
+
+    done = rehearse(bundle, "--juju", "4")
+
+    assert done.returncode == 0, done.stderr
+    assert cells(done.stdout, "GET :8000 /") == ["200"]
+
+
 def test_an_applications_own_refusal_is_not_taken_for_a_denial(
     write_bundle: WriteBundle, server: Server
 ):

@@ -107,6 +107,15 @@ def test_the_prompt_tells_where_one_is_and_juju_is_the_rehearsals(open_shell: Op
     terminal.until(r"3\.6\.\d+")
 
 
+def test_the_shell_has_the_juju_that_was_chosen(open_shell: Open):
+    terminal = open_shell("--juju", "4")
+
+    terminal.until(r"\(rehearsal\) ")
+    terminal.type("juju version\n")
+
+    terminal.until(r"4\.0\.\d+-ubuntu")
+
+
 @pytest.mark.parametrize(("shell", "file"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
 def test_the_users_own_settings_stay_but_for_juju(
     open_shell: Open, tmp_path: Path, shell: str, file: str

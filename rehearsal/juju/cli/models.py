@@ -198,5 +198,5 @@ def _document(model: Model) -> dict[str, object]:
         "life": "dying" if model.dying else "alive",
         "status": {"current": "destroying" if model.dying else "available"},
         "sla": status.SERVICE_LEVEL,
-        "agent-version": status.VERSION,
+        "agent-version": model.juju.number,
     }

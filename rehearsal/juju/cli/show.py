@@ -124,6 +124,6 @@ def _entity(name: str) -> str:
 
 @command("version", "--format=", "--all")
 def version(call: Call) -> None:
-    """Shows the version of Juju whose words these are."""
-    full = f"{status.VERSION}-ubuntu-amd64"
+    """Shows the version of Juju that is rehearsed."""
+    full = f"{call.controller.juju.number}-ubuntu-amd64"
     call.answer({"version": full, "compiler": "gc", "official": False}, f"{full}\n")

@@ -1,0 +1,33 @@
+"""The versions of Juju that can be rehearsed, and the differences between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JujuVersion:
+    """A version of Juju.
+
+    Attributes:
+        number: the number that the command, models and agents show.
+        alias_per_relation: whether each cross-model relation has an alias of its own in the
+            offering model. Otherwise all relations of an application over one offer share one.
+        address_keys: the keys of a unit databag in which Juju publishes the ingress address.
+    """
+
+    number: str
+    alias_per_relation: bool
+    address_keys: tuple[str, ...]
+
+
+JUJU_3_6 = JujuVersion(
+    number="3.6.28",
+    alias_per_relation=False,
+    address_keys=("ingress-address", "private-address"),
+)
+JUJU_4 = JujuVersion(
+    number="4.0.15",
+    alias_per_relation=True,
+    address_keys=("ingress-address",),
+)
+VERSIONS: Mapping[str, JujuVersion] = {"3.6": JUJU_3_6, "4": JUJU_4}
