@@ -1,29 +1,20 @@
-"""What Juju makes of models, applications and units in Kubernetes."""
+"""Keeps the objects of models, applications and units in Kubernetes."""
 
 import hashlib
 import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import cast
 
 from rehearsal.addresses import Network
+from rehearsal.juju import objects
 from rehearsal.juju.state import Application, Model, Unit
 from rehearsal.kubernetes.store import Change, Object, Store
 
-_PLACEHOLDER_PORT = 65535
-"""Port of a Service whose charm has opened none."""
-_RBAC = "rbac.authorization.k8s.io"
-_ANYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-_READ_NAMESPACES = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
-_UNTRUSTED = (
-    {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
-)
-
 
 class Cluster:
-    """Keeps Kubernetes as Juju would: objects by application, pods by unit.
+    """Writes the objects of applications, and starts and removes the pods of units.
 
     Args:
         store: the objects.
@@ -45,10 +36,8 @@ class Cluster:
         self._unsubscribe()
 
     def add_model(self, model: Model) -> None:
-        """Make the model's namespace."""
-        labels = {"app.kubernetes.io/managed-by": "juju", "model.juju.is/name": model.name}
-        namespace = _object("v1", "Namespace", None, model.name, labels=labels)
-        self._store.put(namespace | {"status": {"phase": "Active"}})
+        """Add the namespace of a model."""
+        self._store.put(objects.namespace(model))
 
     def remove_model(self, model: Model) -> None:
         """Remove the namespace and all in it."""
@@ -59,10 +48,10 @@ class Cluster:
         return self._store.get("Namespace", None, name) is not None
 
     def apply(self, app: Application) -> None:
-        """Make an application's objects what they should be; what others have set on them stays."""
+        """Write the objects of an application, and keep the fields that others have set on them."""
         if not app.address:
             app.address = self._network.next_service()
-        for desired in _objects(app):
+        for desired in objects.of_application(app):
             with self._store.lock:
                 metadata = desired["metadata"]
                 found = self._store.get(
@@ -72,7 +61,7 @@ class Cluster:
 
     def remove(self, app: Application) -> None:
         """Remove an application's objects."""
-        for made in reversed(_objects(app)):
+        for made in reversed(objects.of_application(app)):
             metadata = made["metadata"]
             self._store.delete(made["kind"], metadata.get("namespace"), metadata["name"])
 
@@ -89,16 +78,10 @@ class Cluster:
         stateful_set = self._store.get("StatefulSet", app.model.name, app.name) or {}
         template, address = stateful_set["spec"]["template"], self._network.next_pod()
         revision = _revision(template)
-        labels = template["metadata"]["labels"] | {
-            "controller-revision-hash": f"{app.name}-{revision}",
-            "statefulset.kubernetes.io/pod-name": unit.pod_name,
-        }
-        pod = _object("v1", "Pod", app.model.name, unit.pod_name, labels=labels)
-        names = {"hostname": unit.pod_name, "subdomain": f"{app.name}-endpoints"}
-        spec = template["spec"] | names
+        pod = objects.pod(unit, template, f"{app.name}-{revision}")
         started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = _pod_status(spec, address, started, ready=True)
-        self._store.put(pod | {"spec": spec, "status": status})
+        status = _pod_status(pod["spec"], address, started, ready=True)
+        self._store.put(pod | {"status": status})
         self._count_pods(app)
         return address, revision
 
@@ -153,79 +136,6 @@ def _revision(template: Object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def _objects(app: Application) -> list[Object]:
-    return [
-        *_access(app),
-        _service(app, app.name, {"clusterIP": app.address, "type": "ClusterIP"}),
-        _service(app, f"{app.name}-endpoints", {"clusterIP": "None", "type": "ClusterIP"}),
-        _stateful_set(app),
-    ]
-
-
-def _stateful_set(app: Application) -> Object:
-    selector = {"app.kubernetes.io/name": app.name}
-    containers = [{"name": "charm", "image": "docker.io/jujusolutions/charm-base:ubuntu-24.04"}]
-    containers += [{"name": n, "image": app.images.get(n, "")} for n in app.charm.containers]
-    labels = selector | {"app.kubernetes.io/managed-by": "juju"}
-    return _object("apps/v1", "StatefulSet", app.model.name, app.name, labels=labels) | {
-        "spec": {
-            "replicas": app.scale,
-            "serviceName": f"{app.name}-endpoints",
-            "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {
-                    "labels": selector,
-                    "annotations": {"charm.juju.is/modified-version": str(app.charm.revision)},
-                },
-                "spec": {"serviceAccountName": app.name, "containers": containers},
-            },
-        }
-    }
-
-
-def _service(app: Application, name: str, spec: Object) -> Object:
-    opened = sorted({port for unit in app.units.values() for port in unit.ports})
-    ports = [
-        {"name": f"{protocol}-{n}", "port": n, "targetPort": n, "protocol": protocol.upper()}
-        for protocol, n in opened
-    ]
-    placeholder = {"name": "placeholder", "port": _PLACEHOLDER_PORT, "protocol": "TCP"}
-    labels = {"app.kubernetes.io/name": app.name, "app.kubernetes.io/managed-by": "juju"}
-    return _object("v1", "Service", app.model.name, name, labels=labels) | {
-        "spec": spec
-        | {"selector": {"app.kubernetes.io/name": app.name}, "ports": ports or [placeholder]}
-    }
-
-
-def _access(app: Application) -> list[Object]:
-    """Return the ServiceAccount and its rights: all if it is trusted, otherwise few.
-
-    An application without trust may read every namespace, not just its own.
-    """
-    model, both = app.model.name, f"{app.model.name}-{app.name}"
-    own_namespace = _READ_NAMESPACES | {"resourceNames": [model]}
-    namespaced = [_ANYTHING] if app.trust else [own_namespace, *_UNTRUSTED]
-    everywhere = [_ANYTHING] if app.trust else [_READ_NAMESPACES]
-    return [
-        _object("v1", "ServiceAccount", model, app.name),
-        _object(f"{_RBAC}/v1", "Role", model, app.name) | {"rules": namespaced},
-        _object(f"{_RBAC}/v1", "RoleBinding", model, app.name) | _binding(app, "Role", app.name),
-        _object(f"{_RBAC}/v1", "ClusterRole", None, both) | {"rules": everywhere},
-        _object(f"{_RBAC}/v1", "ClusterRoleBinding", None, both)
-        | _binding(app, "ClusterRole", both),
-    ]
-
-
-def _binding(app: Application, kind: str, name: str) -> Object:
-    return {
-        "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
-        "subjects": [
-            {"kind": "ServiceAccount", "name": app.name, "namespace": app.model.name},
-        ],
-    }
-
-
 def _ready(ready: bool) -> Object:
     return {"type": "Ready", "status": "True" if ready else "False"}
 
@@ -243,15 +153,6 @@ def _pod_status(spec: Object, address: str, started: str, *, ready: bool) -> Obj
         "conditions": [_ready(ready)],
         "containerStatuses": containers,
     }
-
-
-def _object(
-    api_version: str, kind: str, namespace: str | None, name: str, labels: Object | None = None
-) -> Object:
-    metadata: dict[str, Any] = {"name": name, "labels": dict(labels or {})}
-    if namespace is not None:
-        metadata["namespace"] = namespace
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
 def _merge(found: Object, desired: Object) -> Object:

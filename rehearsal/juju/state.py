@@ -22,6 +22,8 @@ from rehearsal.juju.wire import Hook
 
 USER = "admin"
 """The one user of the controller."""
+CONTROLLER_UUID = str(uuid.uuid4())
+"""The identifier of the controller."""
 MODEL_DEFAULTS: Mapping[str, ConfigValue] = {
     "automatically-retry-hooks": True,
     "mode": "requires-prompts",

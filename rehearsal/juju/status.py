@@ -1,14 +1,12 @@
 """`juju status`: the tables as people know them, and the JSON that programs read."""
 
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Status, Unit
 
 CONTROLLER, CLOUD, REGION = "rehearsal", "k8s", "localhost"
-CONTROLLER_UUID = str(uuid.uuid4())
 _SEVERITY = ("unknown", "terminated", "active", "waiting", "maintenance", "blocked", "error")
 SERVICE_LEVEL = "unsupported"
 _APP_HEADERS = (

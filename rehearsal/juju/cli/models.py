@@ -8,7 +8,7 @@ from rehearsal.juju import status
 from rehearsal.juju.charm import ConfigValue
 from rehearsal.juju.cli.call import Call, command, to_yaml
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.state import MODEL_DEFAULTS, USER, Model
+from rehearsal.juju.state import CONTROLLER_UUID, MODEL_DEFAULTS, USER, Model
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """What Kubernetes allows as the name of a namespace."""
@@ -188,7 +188,7 @@ def _document(model: Model) -> dict[str, object]:
         "short-name": model.name,
         "model-uuid": model.uuid,
         "model-type": "caas",
-        "controller-uuid": status.CONTROLLER_UUID,
+        "controller-uuid": CONTROLLER_UUID,
         "controller-name": status.CONTROLLER,
         "is-controller": False,
         "owner": USER,
