@@ -25,6 +25,7 @@ from rehearsal.mesh.topology import Topology
 
 _KINDS = frozenset({"AuthorizationPolicy", "Namespace", "NetworkPolicy", "Pod", "Service"})
 _CRD = Path(__file__).with_name("authorizationpolicies.yaml")
+_SYSTEM = "istio-system"
 _TIMEOUT = 10.0
 """Seconds that Envoy has for a change."""
 
@@ -81,11 +82,18 @@ class Mesh:
             EnvoyError: Envoy does not start.
         """
         if self._authority:
-            self._store.put(_definition())
+            self._install_istio()
         self._configuration = self._read()
         self._proxy.configure(self._configuration.files)
         self._proxy.start(_TIMEOUT)
         self._thread.start()
+
+    def _install_istio(self) -> None:
+        """Have the cluster show Istio as a running ambient mode does: its resource and its pods."""
+        self._store.put(_definition())
+        self._store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _SYSTEM}})
+        for program in ("istiod", "ztunnel"):
+            self._store.put(_pod(program))
 
     def stop(self) -> None:
         """End Envoy, and with it all that it serves."""
@@ -198,6 +206,14 @@ class Mesh:
 
 def _by_name(resources: Sequence[Json]) -> dict[str, Json]:
     return {resource["name"]: resource for resource in resources}
+
+
+def _pod(program: str) -> Object:
+    """Return the pod of a program of Istio, which has no address: Envoy does its work here."""
+    metadata = {"name": program, "namespace": _SYSTEM, "labels": {"app": program}}
+    spec = {"containers": [{"name": program, "image": f"docker.io/istio/{program}"}]}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
 
 
 def _definition() -> Object:

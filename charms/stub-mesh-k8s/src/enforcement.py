@@ -16,7 +16,7 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
     Refusal,
     Review,
 )
-from istio import AuthorizationPolicies
+from istio import AuthorizationPolicies, IstioNotRunningError
 from network_policies import NetworkPolicies
 
 logger = logging.getLogger(__name__)
@@ -78,20 +78,25 @@ def _kinds(charm: ops.CharmBase) -> Sequence[Kind]:
 def _write(
     kinds: Sequence[Kind], options: config.Config, review: Review
 ) -> tuple[Kind | None, mesh.Outcome]:
-    """Write the first kind that the cluster knows, and return it with what came of it."""
-    obstacle = f"enforcement={options.enforcement}"
+    """Write the first kind that the cluster enforces, and return it with what came of it."""
+    obstacle, idle = f"enforcement={options.enforcement}", ""
     for kind in kinds:
         try:
             refused = kind.reconcile(review.accepted, options)
         except IstioNotInstalledError as error:
             obstacle = f"{obstacle}, and {error}"
+        except IstioNotRunningError as error:
+            idle = str(error)
         else:
-            return kind, _outcome(kind, review, refused)
+            unenforced = "; ".join(filter(None, (idle, kind.unenforced)))
+            return kind, _outcome(kind, unenforced, review, refused)
     unenforced = f"nothing is enforced: {obstacle}"
     return None, mesh.Outcome(review.accepted, review.refused, "none", unenforced)
 
 
-def _outcome(kind: Kind, review: Review, refused: Sequence[Refusal]) -> mesh.Outcome:
+def _outcome(
+    kind: Kind, unenforced: str, review: Review, refused: Sequence[Refusal]
+) -> mesh.Outcome:
     unfit = [MeshPolicy.model_validate_json(refusal.entry) for refusal in refused]
     accepted = [policy for policy in review.accepted if policy not in unfit]
-    return mesh.Outcome(accepted, [*review.refused, *refused], kind.name, kind.unenforced)
+    return mesh.Outcome(accepted, [*review.refused, *refused], kind.name, unenforced)

@@ -1,11 +1,12 @@
 """AuthorizationPolicies: who may call whom, for Istio to enforce."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import lightkube
 import ops
 from lightkube.generic_resource import GenericNamespacedResource
+from lightkube.resources.core_v1 import Pod
 
 import config
 import mesh
@@ -18,15 +19,20 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
 )
 
 
+class IstioNotRunningError(Exception):
+    """Nothing in the cluster would enforce AuthorizationPolicies."""
+
+
 class AuthorizationPolicies:
     """Keeps the charm's AuthorizationPolicies as they should be."""
 
     name: mesh.Enforcement = "authorization-policy"
-    unenforced = ""
 
     def __init__(self, charm: ops.CharmBase, client: lightkube.Client) -> None:
         self._charm = charm
+        self._client = client
         self._manager = PolicyResourceManager(charm, client)
+        self.unenforced = ""
 
     def reconcile(
         self, policies: Sequence[MeshPolicy], options: config.Config
@@ -35,8 +41,12 @@ class AuthorizationPolicies:
 
         Raises:
             IstioNotInstalledError: the cluster has no AuthorizationPolicies.
+            IstioNotRunningError: no Istio runs, and the options leave the choice to the charm.
             lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
         """
+        self.unenforced = idle(self._client, options.labels)
+        if self.unenforced and options.enforcement == "auto":
+            raise IstioNotRunningError(self.unenforced)
         apps = [relation.app.name for relation in self._charm.model.relations["service-mesh"]]
         nothing = allow_nothing(self._charm.app.name, apps) if options.hardened else []
         if not (policies or nothing):
@@ -48,6 +58,18 @@ class AuthorizationPolicies:
     def delete(self) -> None:
         """Delete all of them, if the cluster knows what they are."""
         self._manager.delete()
+
+
+def idle(client: Any, labels: Mapping[str, str]) -> str:
+    """Return why no AuthorizationPolicy is enforced on pods with these labels, if so.
+
+    The definition of the resource enforces nothing. In ambient mode a ztunnel on each node does;
+    otherwise the sidecars that istiod injects do. Both carry the label `app` in Istio's own charts.
+    """
+    program = "ztunnel" if labels.get("istio.io/dataplane-mode") == "ambient" else "istiod"
+    running = {"status.phase": "Running"}
+    pods = client.list(Pod, namespace="*", labels={"app": program}, fields=running)
+    return "" if any(True for _ in pods) else f"Istio is not running (no {program} pod)"
 
 
 def allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedResource]:

@@ -25,6 +25,7 @@ class Cluster:
         authorization_policies: by name.
         network_policies: by name.
         knows_istio: whether there are AuthorizationPolicies.
+        runs: the programs of Istio of which a pod is running.
         trusts: whether the charm may touch policies.
         private: models at whose pods it may not look.
         fails: whether each request for policies is answered with 500.
@@ -36,6 +37,7 @@ class Cluster:
     authorization_policies: dict[str, Object] = field(default_factory=dict[str, Object])
     network_policies: dict[str, Object] = field(default_factory=dict[str, Object])
     knows_istio: bool = True
+    runs: frozenset[str] = frozenset({"istiod", "ztunnel"})
     trusts: bool = True
     private: frozenset[str] = frozenset()
     fails: bool = False
@@ -45,6 +47,8 @@ class Cluster:
     def answer(self, method: str, url: str, body: bytes) -> tuple[int, Object | None]:
         """Return what the API answers; of a kind that it does not know, nothing in JSON."""
         path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
+        if path == "/api/v1/pods":
+            return self._list_istio(query["labelSelector"][0], query["fieldSelector"][0])
         if path.endswith("/pods"):
             return self._list_pods(path.split("/")[-2], query.get("labelSelector", [""])[0])
         if "authorizationpolicies" in path and not self.knows_istio:
@@ -60,6 +64,15 @@ class Cluster:
             return self.fails
         self.writes_left -= 1
         return self.writes_left < 0
+
+    def _list_istio(self, labels: str, fields: str) -> tuple[int, Object]:
+        """Return the running pods of Istio; the cluster has none that are not."""
+        if not self.trusts:
+            return _status(403)
+        found = (
+            self.runs & {labels.removeprefix("app=")} if fields == "status.phase=Running" else ()
+        )
+        return 200, {"items": [{"metadata": {"name": name}} for name in found]}
 
     def _list_pods(self, model: str, selector: str) -> tuple[int, Object]:
         if model in self.private:

@@ -176,7 +176,7 @@ def test_blocked_until_it_is_trusted(context: Context, cluster: Cluster):
     out = context.run(context.on.config_changed(), state(member("producer")))
 
     assert out.unit_status == testing.BlockedStatus(
-        "may not list authorizationpolicies: run `juju trust mesh --scope=cluster`"
+        "may not list pods: run `juju trust mesh --scope=cluster`"
     )
 
 

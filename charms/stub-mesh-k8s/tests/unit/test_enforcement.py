@@ -20,7 +20,8 @@ Context = testing.Context[StubMeshCharm]
 Pod = tuple[str, dict[str, str]]
 
 ON = {"istio.io/dataplane-mode": "ambient"}
-UNENFORCED = "methods and paths are not enforced: NetworkPolicies know pods and ports alone"
+L4_ONLY = "methods and paths are not enforced: NetworkPolicies know pods and ports alone"
+UNENFORCED = f"Istio is not running (no ztunnel pod); {L4_ONLY}"
 
 
 def pod(app: str, model: str = "demo", labels: dict[str, str] = ON) -> Pod:
@@ -63,7 +64,7 @@ def enforced(
     context: Context, cluster: Cluster, *policies: MeshPolicy, **config: Any
 ) -> testing.State:
     """Have the producer ask for these policies on a cluster without Istio."""
-    cluster.knows_istio = False
+    cluster.knows_istio, cluster.runs = False, frozenset()
     relations = member("producer", *policies), member("scraper")
     return context.run(context.on.config_changed(), state(*relations, config=config))
 
@@ -78,7 +79,8 @@ def test_related_application_gets_in_on_its_port_and_nobody_else_does(
     assert not lets_in(cluster, SCRAPER, PRODUCER, port=9090)
     assert not lets_in(cluster, OUTSIDER, PRODUCER)
     assert not lets_in(cluster, PRODUCER, SCRAPER)
-    assert out.unit_status == testing.ActiveStatus(UNENFORCED)
+    unenforced = UNENFORCED if enforcement == "auto" else L4_ONLY
+    assert out.unit_status == testing.ActiveStatus(unenforced)
 
 
 def test_both_ends_have_to_be_on_the_mesh(context: Context, cluster: Cluster):
@@ -223,7 +225,7 @@ def test_what_cannot_be_written_is_refused_and_the_rest_stands(
 def test_application_that_leaves_takes_its_network_policies_along(
     context: Context, cluster: Cluster
 ):
-    cluster.knows_istio = False
+    cluster.knows_istio, cluster.runs = False, frozenset()
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
     assert lets_in(cluster, SCRAPER, PRODUCER)
@@ -257,7 +259,7 @@ def test_what_somebody_changed_is_put_right(context: Context, cluster: Cluster):
 
 def test_istio_that_comes_later_takes_over(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
-    cluster.knows_istio = True
+    cluster.knows_istio, cluster.runs = True, frozenset({"ztunnel"})
 
     out = context.run(context.on.update_status(), out)
 
@@ -301,11 +303,54 @@ def test_option_decides_which_kind_there_is_and_the_other_is_deleted(
     related = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(*related, config={"enforcement": before}))
     if not knows_istio:  # whoever removes Istio removes its policies
-        cluster.knows_istio, cluster.authorization_policies = False, {}
+        cluster.knows_istio, cluster.runs = False, frozenset()
+        cluster.authorization_policies = {}
 
     context.run(context.on.config_changed(), state(*related, config={"enforcement": enforcement}))
 
     assert counts(cluster) == EXPECTED[enforcement, knows_istio]
+
+
+AMBIENT = "istio.io/dataplane-mode=ambient"
+
+
+@pytest.mark.parametrize(("labels", "program"), [(AMBIENT, "ztunnel"), ("mesh=demo", "istiod")])
+@pytest.mark.parametrize("runs", [True, False])
+def test_auto_uses_istio_only_if_it_is_running(
+    context: Context, cluster: Cluster, labels: str, program: str, runs: bool
+):
+    cluster.runs = frozenset({program}) if runs else frozenset({"istiod", "ztunnel"}) - {program}
+    related = member("producer", policy()), member("scraper")
+
+    out = context.run(context.on.config_changed(), state(*related, config={"labels": labels}))
+
+    assert counts(cluster) == ((4, 0) if runs else (0, 2))
+    reason = f"Istio is not running (no {program} pod); {L4_ONLY}"
+    assert out.unit_status == testing.ActiveStatus("" if runs else reason)
+
+
+def test_istio_that_stops_gives_way_to_network_policies(context: Context, cluster: Cluster):
+    related = state(member("producer", policy()), member("scraper"))
+    context.run(context.on.config_changed(), related)
+    assert counts(cluster) == (4, 0)
+    cluster.runs = frozenset()
+
+    context.run(context.on.update_status(), related)
+
+    assert counts(cluster) == (0, 2)
+    assert lets_in(cluster, SCRAPER, PRODUCER)
+    assert not lets_in(cluster, OUTSIDER, PRODUCER)
+
+
+def test_istio_that_is_asked_for_is_written_to_in_any_case(context: Context, cluster: Cluster):
+    cluster.runs = frozenset()
+    related = member("producer", policy()), member("scraper")
+    config = {"enforcement": "authorization-policy"}
+
+    out = context.run(context.on.config_changed(), state(*related, config=config))
+
+    assert counts(cluster) == (4, 0)
+    assert out.unit_status == testing.ActiveStatus("Istio is not running (no ztunnel pod)")
 
 
 @pytest.mark.parametrize(
@@ -375,7 +420,7 @@ def test_blocked_until_it_may_write_network_policies(context: Context, cluster: 
     out = enforced(context, cluster, policy())
 
     assert out.unit_status == testing.BlockedStatus(
-        "may not list networkpolicies: run `juju trust mesh --scope=cluster`"
+        "may not list pods: run `juju trust mesh --scope=cluster`"
     )
 
 
