@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """A charm that says who may call its workload, and leaves it to the mesh to see to it."""
 
+import contextlib
+
 import ops
 
 import databags
@@ -64,19 +66,22 @@ class ProducerCharm(ops.CharmBase):
             self.unit.set_workload_version(workload.VERSION)
 
     def _publish_metrics(self) -> None:
+        address = databags.scrape_unit(self.unit, self.model.name)
+        jobs = databags.scrape_jobs(self, workload.METRICS_PORT, "/metrics")
         for relation in self.model.relations["metrics"]:
-            address = databags.scrape_unit(self.unit, self.model.name)
-            relation.save(address, self.unit, encoder=str)
-            if self.unit.is_leader():
-                jobs = databags.scrape_jobs(self, workload.METRICS_PORT, "/metrics")
-                relation.save(jobs, self.app)
+            # Juju still lists a relation that it is removing, but does not take its data any more.
+            with contextlib.suppress(ops.RelationNotFoundError):
+                relation.save(address, self.unit, encoder=str)
+                if self.unit.is_leader():
+                    relation.save(jobs, self.app)
 
     def _publish_data(self) -> None:
         host = f"{self.app.name}.{self.model.name}.svc.cluster.local"
+        data = databags.HttpData(url=f"http://{host}:{workload.DATA_PORT}/data")
         for relation in self.model.relations["data"]:
-            if self.unit.is_leader():
-                data = databags.HttpData(url=f"http://{host}:{workload.DATA_PORT}/data")
-                relation.save(data, self.app)
+            with contextlib.suppress(ops.RelationNotFoundError):
+                if self.unit.is_leader():
+                    relation.save(data, self.app)
 
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         event.add_status(self.mesh.status())
