@@ -54,8 +54,10 @@ class SmallCluster:
     def install_istio(self) -> None:
         self.store.put(yaml.safe_load(ISTIO.read_text()))
 
-    def put_namespace(self, name: str) -> None:
-        self.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    def put_namespace(self, name: str, uuid: str = "") -> None:
+        """Add a namespace, with the label that Juju gives to that of a model with this UUID."""
+        metadata = {"name": name, "labels": {"model.juju.is/id": uuid} if uuid else {}}
+        self.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def put_policy(self, name: str, labels: dict[str, str]) -> None:
         policy = _object("security.istio.io/v1", "AuthorizationPolicy", name, spec={})

@@ -1,7 +1,6 @@
 """The consumer: what it publishes in which event, for whom it waits, and its status."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -126,71 +125,6 @@ def test_update_service_mesh_may_be_called_by_a_charm():
         out = manager.run()
 
     assert policies_of(out, MESH) == [("scraper", "prod")]
-
-
-class TestIdentity:
-    """Somebody in another model is let in as who they are, or not at all."""
-
-    def waiting(self, *relations: testing.Relation, **rest: bool) -> list[int]:
-        charm = consumer()
-        with charm(charm.on.start(), state(*relations, **rest)) as manager:
-            return [relation.id for relation in manager.charm.mesh.waiting_for_identity()]
-
-    def test_an_alias_waits(self):
-        scraper = related("metrics", ALIAS)
-
-        assert self.waiting(MESH, scraper) == [scraper.id]
-
-    def test_an_alias_with_identity_does_not(self):
-        assert self.waiting(MESH, related("metrics", ALIAS), identity(ALIAS, "a", "b")) == []
-
-    def test_a_neighbour_does_not(self):
-        assert self.waiting(MESH, SCRAPER) == []
-
-    def test_nothing_waits_without_a_mesh(self):
-        assert self.waiting(related("metrics", ALIAS)) == []
-
-    def test_nothing_waits_without_a_policy(self):
-        assert self.waiting(MESH, related("upstream", ALIAS)) == []
-
-    def test_the_consuming_side_has_juju_say_what_is_elsewhere(self):
-        elsewhere = related(
-            "metrics", "prometheus", remote_model_uuid="22222222-2222-4222-8222-222222222222"
-        )
-
-        out = run(ON.update_status(), state(MESH, elsewhere, SCRAPER))
-
-        assert self.waiting(MESH, elsewhere, SCRAPER) == [elsewhere.id]
-        assert policies_of(out, MESH) == [("scraper", "prod")]
-
-    def test_juju_is_asked_once(self):
-        first = run(ON.update_status(), state(MESH, SCRAPER))
-        moved = replace(SCRAPER, remote_model_uuid="22222222-2222-4222-8222-222222222222")
-        # A relation never moves; if it did, only asking again would tell.
-        again = replace(first, relations={first.get_relation(MESH.id), moved})
-
-        out = run(ON.update_status(), again)
-
-        assert policies_of(out, MESH) == [("scraper", "prod")]
-
-    def test_an_older_juju_cannot_say(self):
-        old = consumer(juju_version="3.5.0")
-
-        out = old.run(old.on.update_status(), state(MESH, SCRAPER))
-
-        assert policies_of(out, MESH) == [("scraper", "prod")]
-
-    def test_a_false_identity_lets_nobody_in(self, caplog: pytest.LogCaptureFixture):
-        false = identity(ALIAS, "*", "victim")
-
-        with caplog.at_level(logging.WARNING):
-            out = run(
-                ON.relation_changed(false),
-                state(MESH, related("metrics", ALIAS), false),
-            )
-
-        assert policies_of(out, MESH) == []
-        assert f"Refused the identity of {ALIAS}" in caplog.text
 
 
 class TestWhatTheMeshPublished:

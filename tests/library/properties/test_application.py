@@ -29,6 +29,9 @@ ENDPOINTS = st.sampled_from(["data", "metrics", "upstream"])
 # Who may be related, by the name known here, and in which model it is.
 NEIGHBOURS = {"reader": HERE, "scraper": HERE, ALIAS: FAR, "saas": FAR}
 NAMES = st.sampled_from([*NEIGHBOURS])
+# The application and model that a remote application claims to be: the truth, and others.
+TRUTH = ("far", "elsewhere")
+CLAIMS = (TRUTH, ("", "elsewhere"), ("*", "elsewhere"), ("far", MODEL), ("far", "nowhere"))
 UNITS = st.integers(0, 1)
 PLACES = st.sampled_from(["StatefulSet", "Service"])
 
@@ -42,7 +45,7 @@ STEPS = st.one_of(
     step("relate", ENDPOINTS, NAMES),
     step("unrelate", st.integers(0, 9)),
     step("introduce_to", NAMES),
-    step("be_introduced", st.sampled_from([ALIAS, "saas"]), st.sampled_from(["far", "", "*"])),
+    step("be_introduced", st.sampled_from([ALIAS, "saas"]), st.sampled_from(CLAIMS)),
     step("relate_mesh", st.none() | LABELS),
     step("change_mesh", LABELS),
     step("leave_mesh"),
@@ -66,6 +69,7 @@ class Life(RuleBasedStateMachine):
         environment = self._stack.enter_context(pytest.MonkeyPatch.context())
         environment.setenv("KUBECONFIG", str(folder / "kubeconfig"))
         small_cluster = SmallCluster(folder / "kubeconfig")
+        small_cluster.put_namespace("elsewhere", FAR)
         self.cluster = self._stack.enter_context(small_cluster.running())
         self.app = Application(self.cluster)
         self._stack.callback(self.app.close)
@@ -92,10 +96,10 @@ class Life(RuleBasedStateMachine):
     def introduce_to(self, name: str) -> None:
         self.app.relate("require-cmr-mesh", name, NEIGHBOURS[name])
 
-    def be_introduced(self, name: str, known: str) -> None:
+    def be_introduced(self, name: str, claim: tuple[str, str]) -> None:
         if not any(link.app == name for link in self.app.at("provide-cmr-mesh")):
             link = self.app.relate("provide-cmr-mesh", name, FAR)
-            data = {"app_name": known, "juju_model_name": "elsewhere"}
+            data = dict(zip(("app_name", "juju_model_name"), claim, strict=True))
             self.app.publish(link, cmr_data=json.dumps(data))
 
     def relate_mesh(self, labels: dict[str, str] | None) -> None:
@@ -191,12 +195,12 @@ class Life(RuleBasedStateMachine):
         return [each for at, each in enumerate(found) if each not in found[:at]]
 
     def source(self, link: Link) -> tuple[str, str] | None:
-        """Return who may call over this relation: application and model."""
+        """Return the application and model that may call over this relation."""
         if link.model == HERE:
             return link.app, MODEL
         introduced = [each for each in self.app.at("provide-cmr-mesh") if each.app == link.app]
-        known = json.loads(introduced[0].theirs["cmr_data"]) if introduced else {"app_name": ""}
-        return ("far", "elsewhere") if known["app_name"] == "far" else None
+        claims = [json.loads(each.theirs["cmr_data"]) for each in introduced]
+        return TRUTH if [tuple(claim.values()) for claim in claims] == [TRUTH] else None
 
     def check_introductions(self) -> None:
         for link in self.app.at("require-cmr-mesh"):

@@ -66,10 +66,13 @@ tells: Active, Waiting for the mesh or for Kubernetes, or Blocked with the comma
 Cross-model
 -----------
 
-Across models, Juju does not tell the offering side who is calling. The caller tells it by a second
-relation: offer ``provide-cmr-mesh`` *together with* the endpoint that has the policy, and integrate
-the caller's ``require-cmr-mesh`` with that offer. Until then the caller is denied, and
-``waiting_for_identity()`` has its relation.
+Juju does not tell a charm which application is behind a cross-model relation. The remote
+application tells it over a second relation: offer ``provide-cmr-mesh`` *together with* the endpoint
+that has the policy, and integrate the caller's ``require-cmr-mesh`` with that offer. Until then the
+mesh denies the caller, ``status()`` says so, and ``waiting_for_identity()`` returns the relation.
+
+A caller cannot claim to be from another model: this library compares the model that it names with
+the UUID for which Juju vouches. ``refused_identities()`` returns the claims that do not fit.
 
 Joining by hand
 ---------------
@@ -156,6 +159,10 @@ PYDEPS = ["lightkube>=0.15", "pydantic>=2"]
 logger = logging.getLogger(__name__)
 
 label_configmap_name_template = "juju-service-mesh-{app_name}-labels"
+
+# lightkube is typed in part only, which strict type checking cannot use: inside this module a
+# client is Any, and its answers are read as the JSON that they are.
+_AnyClient = Any
 
 
 # --- Data ---------------------------------------------------------------------------------------
@@ -431,9 +438,10 @@ def _unit_endpoints(policy: UnitPolicy) -> list[Endpoint]:
 
 
 def get_data_from_cmr_relation(cmr_relations: Iterable[ops.Relation]) -> dict[str, CMRData]:
-    """Return the identities that arrived, by the application's name as it is seen here.
+    """Return the identities that remote applications claim, by the application's name here.
 
-    An identity that cannot be read, or whose names are not names, is left out and logged.
+    An identity that cannot be read, or whose names are not valid, is left out and logged. The
+    others are claims: ``ServiceMeshConsumer`` checks each before it publishes a policy for it.
 
     Args:
         cmr_relations: the relations of the ``cross_model_mesh`` interface, provider side.
@@ -446,6 +454,192 @@ def get_data_from_cmr_relation(cmr_relations: Iterable[ops.Relation]) -> dict[st
             except pydantic.ValidationError as error:
                 logger.warning("Refused the identity of %s: %s", relation.app.name, _reason(error))
     return identities
+
+
+# --- Cross-model identity -----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Identified:
+    """The remote applications behind some relations, as far as they are known.
+
+    Args:
+        identities: by the name under which Juju shows the remote application here.
+        waiting: the relations whose remote application is not identified, by id.
+        refused: the identities that name another model than the remote application's own.
+        obstacle: why an identity could not be checked; empty if all were.
+    """
+
+    identities: dict[str, CMRData]
+    waiting: list[ops.Relation]
+    refused: list[Refusal]
+    obstacle: str
+
+    def message(self, endpoint: str) -> str:
+        """Return the words for a unit's status; none if every remote application is identified.
+
+        Args:
+            endpoint: the endpoint over which remote applications identify themselves.
+        """
+        lines = [f"refused the identity of {each.app}: {each.reason}" for each in self.refused]
+        if self.waiting:
+            names = ", ".join(f"{each.name}:{each.id}" for each in self.waiting)
+            lines.append(f"denying callers over {names} until {endpoint} identifies them")
+        if self.obstacle:
+            lines.append(self.obstacle)
+        return "; ".join(lines)
+
+
+class _Identities:
+    """Identifies the remote applications behind cross-model relations.
+
+    A remote application claims a name and a model over a relation of its own, the identity
+    relation. The claim counts for all relations with the same remote application:
+
+    - Juju 3.6 shows a remote application under one alias in all its relations. Relations with the
+      same alias have the same remote application.
+    - Juju 4 gives every relation an alias of its own. Relations have the same remote application if
+      they lead to the same model and their units publish the same ``ingress-address``, which is the
+      ClusterIP of the application's Service. If that address makes different claims, none counts.
+
+    Each claim is checked once. Juju vouches for the UUID of the remote model and labels the model's
+    namespace with it. A claim that names another model is refused. If Juju does not tell the UUID
+    (before 3.6.2), there is nothing to compare and the claim is believed. If Kubernetes cannot be
+    asked, claims that were checked before still count and a new one waits for the next event.
+
+    Within its own model an application can claim to be another one, or publish its address. Nothing
+    is refused then: if two identity relations claim the same application, both count. The policy
+    opens to the application that is named. The other one gains nothing, since the mesh knows
+    callers by their certificates.
+
+    Args:
+        charm: the charm.
+        endpoint: its ``cross_model_mesh`` endpoint (provides).
+        memory: the answers of Juju and Kubernetes, which never change. ``remote_models`` has the
+            UUID by relation, and ``verdicts`` whether a UUID and a claimed name belong together.
+        client: returns a Kubernetes client.
+    """
+
+    def __init__(
+        self, charm: ops.CharmBase, endpoint: str, memory: Any, client: Callable[[], _AnyClient]
+    ) -> None:
+        self._charm = charm
+        self._endpoint = endpoint
+        self._memory = memory
+        self._client = client
+
+    def identify(self, relations: Iterable[ops.Relation]) -> _Identified:
+        """Return the remote applications behind these relations.
+
+        Other relations are read only if one of these may be cross-model.
+        """
+        remote = [each for each in relations if self._is_remote(each) is not False]
+        if not remote:
+            return _Identified({}, [], [], "")
+        claims, refused, obstacle = self._checked_claims()
+        found = {each: self._identity(each, claims) for each in remote}
+        waiting = [each for each in remote if self._is_remote(each) and not found[each]]
+        return _Identified(
+            identities={each.app.name: identity for each, identity in found.items() if identity},
+            waiting=sorted(waiting, key=lambda relation: relation.id),
+            refused=refused,
+            obstacle=obstacle,
+        )
+
+    def _checked_claims(self) -> tuple[dict[ops.Relation, CMRData], list[Refusal], str]:
+        """Return the claims that count by identity relation, those refused, and an obstacle."""
+        relations = self._charm.model.relations[self._endpoint]
+        claims = get_data_from_cmr_relation(relations)
+        checked: dict[ops.Relation, CMRData] = {}
+        refused: list[Refusal] = []
+        obstacle = ""
+        for relation in (each for each in relations if each.app.name in claims):
+            claim = claims[relation.app.name]
+            try:
+                if self._names_own_model(relation, claim):
+                    checked[relation] = claim
+                else:
+                    reason = f"it names the model {claim.juju_model_name}, which is not its own"
+                    refused.append(Refusal(relation.app.name, claim.model_dump_json(), reason))
+            except kubernetes_errors() as error:
+                obstacle = kubernetes_status(error, self._charm.app.name).message
+        return checked, refused, obstacle
+
+    def _names_own_model(self, relation: ops.Relation, claim: CMRData) -> bool:
+        """Return whether a claim names the remote application's model, as far as Juju can tell."""
+        uuid, name = self._remote_model(relation), claim.juju_model_name
+        if uuid is None:
+            return True
+        verdicts, key = self._memory.verdicts, f"{uuid} {name}"
+        if key not in verdicts:
+            verdicts[key] = name in _namespaces_of(self._client(), uuid)
+            if not verdicts[key]:
+                text = "Refused the identity of %s: the model with UUID %s is not named %s"
+                logger.warning(text, relation.app.name, uuid, name)
+        return verdicts[key]
+
+    def _identity(
+        self, relation: ops.Relation, claims: Mapping[ops.Relation, CMRData]
+    ) -> CMRData | None:
+        """Return the identity of a relation's remote application, if it is certain."""
+        for introduction, claim in claims.items():
+            if introduction.app == relation.app:
+                return claim
+        if not (claims and _REMOTE_ALIAS.fullmatch(relation.app.name)):
+            return None
+        caller = self._caller(relation)
+        found = [claim for each, claim in claims.items() if caller and self._caller(each) == caller]
+        return found[0] if found and all(claim == found[0] for claim in found) else None
+
+    def _caller(self, relation: ops.Relation) -> tuple[str, str] | None:
+        """Return model and address of the application behind an alias, if both are known."""
+        uuid = self._remote_model(relation)
+        units = sorted(relation.units, key=lambda unit: unit.name) if uuid else ()
+        addresses = (relation.data[unit].get("ingress-address") for unit in units)
+        address = next(filter(None, addresses), None)
+        return (uuid, address) if uuid and address else None
+
+    def _is_remote(self, relation: ops.Relation) -> bool | None:
+        """Return whether the other application is in another model; None if Juju cannot tell.
+
+        Juju is asked only if the name of the application does not tell it.
+        """
+        if _REMOTE_ALIAS.fullmatch(relation.app.name):
+            return True
+        if relation.app == self._charm.app:
+            return False
+        uuid = self._model_uuid(relation)
+        return None if uuid is None else uuid != self._charm.model.uuid
+
+    def _remote_model(self, relation: ops.Relation) -> str | None:
+        """Return the UUID of the remote model; None if Juju cannot tell.
+
+        ops.testing gives a relation this model's UUID unless a test sets another one, and no remote
+        application is in this model.
+        """
+        uuid = self._model_uuid(relation)
+        return None if uuid == self._charm.model.uuid else uuid
+
+    def _model_uuid(self, relation: ops.Relation) -> str | None:
+        """Return the UUID of the other application's model. Asking Juju costs a process: once."""
+        known = self._memory.remote_models
+        if (key := str(relation.id)) not in known:
+            try:
+                known[key] = relation.remote_model.uuid
+            except ops.ModelError:  # Juju before 3.6.2
+                known[key] = None
+        return known[key]
+
+
+def _namespaces_of(client: _AnyClient, uuid: str) -> set[str]:
+    """Return the namespaces that Juju labels with a model's UUID.
+
+    Every application may list namespaces, also one that is not trusted.
+    """
+    from lightkube.resources.core_v1 import Namespace
+
+    found = client.list(Namespace, labels={"model.juju.is/id": uuid})
+    return {namespace.metadata.name for namespace in found}
 
 
 # --- Consumer -----------------------------------------------------------------------------------
@@ -477,8 +671,9 @@ class ServiceMeshConsumer(ops.Object):
 
     # What no relation holds: which parts are right and for which arguments; whether there are
     # labels to remove, where None is for those that a pod before this one may have set; how it went
-    # with Kubernetes; and what Juju said of remote models. A new pod starts without it, and learns
-    # it again from its first events.
+    # with Kubernetes; which remote applications are not identified; and the answers of Juju and
+    # Kubernetes about remote models. A new pod starts without it, and learns it again from its
+    # first events.
     _memory = ops.StoredState()
 
     def __init__(
@@ -498,7 +693,11 @@ class ServiceMeshConsumer(ops.Object):
         self._policies = list(policies or ())
         self._auto_join = auto_join
         self._client: Client | None = None
-        self._memory.set_default(right={}, joined=False, trouble=None, other_model={})
+        self._memory.set_default(right={}, joined=False, trouble=None)
+        self._memory.set_default(unidentified="", remote_models={}, verdicts={})
+        self._remote = _Identities(
+            charm, cross_model_mesh_provides_name, self._memory, lambda: self.lightkube_client
+        )
         self._observe()
 
     def _observe(self) -> None:
@@ -524,10 +723,10 @@ class ServiceMeshConsumer(ops.Object):
                 *(mesh.relation_created, mesh.relation_changed),
                 *(on.config_changed, on.update_status),
             ],
+            self._on_policed_changed: [each.relation_changed for each in policed],
             self._on_chance: [
                 *(requires.relation_changed, requires.relation_departed, requires.relation_broken),
                 *(provides.relation_created, provides.relation_departed),
-                *(each.relation_changed for each in policed),
             ],
             self._on_commit: [self.framework.on.commit],
         }
@@ -570,6 +769,11 @@ class ServiceMeshConsumer(ops.Object):
     def _on_labels_outdated(self, _: ops.EventBase) -> None:
         self._reconcile(outdated=(_LABELS,))
 
+    def _on_policed_changed(self, event: ops.RelationChangedEvent) -> None:
+        """Identify a remote application again: its address arrives with its first unit."""
+        remote = _REMOTE_ALIAS.fullmatch(event.relation.app.name)
+        self._reconcile(outdated=(_POLICIES,) if remote else ())
+
     def _on_chance(self, _: ops.EventBase) -> None:
         self._reconcile()
 
@@ -593,6 +797,7 @@ class ServiceMeshConsumer(ops.Object):
         """Keep in mind that there may be labels to remove. What is right, the leader may change."""
         self._memory.right = {}
         self._memory.trouble = None
+        self._memory.unidentified = ""
         if self._auto_join and not self._memory.joined and self.labels():
             self._memory.joined = True
 
@@ -620,70 +825,51 @@ class ServiceMeshConsumer(ops.Object):
         return all(published)
 
     def _publish_policies(self) -> bool:
+        self._memory.unidentified = ""
         if self._relation is None:
             return True
-        policies = [policy.model_dump(mode="json") for policy in self._mesh_policies()]
-        return _publish(self._relation, self._charm.app, {"policies": json.dumps(policies)})
+        remote = self._remote.identify(self._policed())
+        self._memory.unidentified = remote.message(self._requires_name)
+        policies = [policy.model_dump(mode="json") for policy in self._mesh_policies(remote)]
+        data = {"policies": json.dumps(policies)}
+        return _publish(self._relation, self._charm.app, data) and not remote.obstacle
 
-    def _mesh_policies(self) -> list[MeshPolicy]:
-        relations, identities = self._policy_relations(), self._identities()
+    def _mesh_policies(self, remote: _Identified) -> list[MeshPolicy]:
+        relations = self._charm.model.relations
         identified = {
-            name: [each for each in found if not self._waits(each, identities)]
-            for name, found in relations.items()
+            name: [each for each in relations[name] if each not in remote.waiting]
+            for name in self._policy_endpoints()
         }
         return build_mesh_policies(
             relation_mapping=identified,
             target_app_name=self._charm.app.name,
             target_namespace=self._charm.model.name,
             policies=self._policies,
-            cmr_application_data=identities,
+            cmr_application_data=remote.identities,
         )
 
     def _policy_endpoints(self) -> Iterable[str]:
         return dict.fromkeys(policy.relation for policy in self._policies)
 
-    def _policy_relations(self) -> dict[str, list[ops.Relation]]:
-        return {name: self._charm.model.relations[name] for name in self._policy_endpoints()}
-
-    def _identities(self) -> dict[str, CMRData]:
-        """Return who others are. Nobody is asked where all are known to be in this model."""
-        relations = (each for found in self._policy_relations().values() for each in found)
-        if all(self._is_elsewhere(each) is False for each in relations):
-            return {}
-        return get_data_from_cmr_relation(self._charm.model.relations[self._provides_name])
+    def _policed(self) -> list[ops.Relation]:
+        """Return the relations that have a policy."""
+        relations = self._charm.model.relations
+        return [each for name in self._policy_endpoints() for each in relations[name]]
 
     def waiting_for_identity(self) -> list[ops.Relation]:
-        """Return the cross-model relations that have a policy and no identity yet, by relation id.
+        """Return the relations with a policy whose remote application is not identified, by id.
 
-        Whoever is on the other side of one of these is denied. Without a mesh, nothing waits.
+        The mesh denies the callers behind them. Without a mesh, no relation waits.
         """
-        if self._relation is None:
-            return []
-        identities = self._identities()
-        relations = (each for found in self._policy_relations().values() for each in found)
-        waiting = (each for each in relations if self._waits(each, identities))
-        return sorted(waiting, key=lambda relation: relation.id)
+        return self._remote.identify(self._policed()).waiting if self.enabled else []
 
-    def _waits(self, relation: ops.Relation, identities: Mapping[str, CMRData]) -> bool:
-        """Tell whether the other side is in another model, and has not said who it is."""
-        return bool(self._is_elsewhere(relation)) and relation.app.name not in identities
+    def refused_identities(self) -> list[Refusal]:
+        """Return the identities that name another model than the remote application's own.
 
-    def _is_elsewhere(self, relation: ops.Relation) -> bool | None:
-        """Tell whether the other side is in another model; None where Juju cannot tell.
-
-        Juju is asked where the name does not tell it; once, as it costs a process.
+        No policy is published for them. Without a mesh, or without a cross-model relation that has
+        a policy, no identity is checked.
         """
-        if _REMOTE_ALIAS.fullmatch(relation.app.name):
-            return True
-        if relation.app == self._charm.app:
-            return False
-        known = self._memory.other_model
-        if (key := str(relation.id)) not in known:
-            try:
-                known[key] = relation.remote_model.uuid != self._charm.model.uuid
-            except ops.ModelError:  # Juju before 3.6.2
-                known[key] = None
-        return known[key]
+        return self._remote.identify(self._policed()).refused if self.enabled else []
 
     @property
     def _relation(self) -> ops.Relation | None:
@@ -713,15 +899,24 @@ class ServiceMeshConsumer(ops.Object):
         It is for ``collect_unit_status``, in any event:
 
         - Active: on the mesh, or not related to one, which is no fault; the message says so. It
-          also names a label that was left alone, such as one that somebody else set.
+          also names a label that was left alone, such as one that somebody else set, and the
+          cross-model relations whose callers are denied because they are not identified.
         - Blocked: Kubernetes refuses. The message has verb and object, and the command that helps.
         - Waiting: the mesh has published no labels yet, or Kubernetes did not do as it was asked;
           the next event tries again.
 
-        The relation, and what the mesh published, is looked at now. What Kubernetes said is
-        remembered from the last event in which this unit, as the leader, asked; other units do
-        not know.
+        The relation, and what the mesh published, is looked at now. What Kubernetes said, and who
+        is not identified, is remembered from the last event in which this unit, as the leader,
+        asked; other units do not know.
         """
+        status = self._label_status()
+        if isinstance(status, ops.ActiveStatus):
+            messages = filter(None, (status.message, self._memory.unidentified))
+            return ops.ActiveStatus("; ".join(messages))
+        return status
+
+    def _label_status(self) -> ops.StatusBase:
+        """Return whether the application's pods carry the labels of the mesh."""
         if self._memory.trouble:
             return ops.StatusBase.from_name(*self._memory.trouble)
         if self._relation is None:
@@ -1065,11 +1260,6 @@ def _missing_is_fine() -> Generator[None]:
         # Not the 404 of something between here and Kubernetes, which says nothing of the object.
         if getattr(getattr(error, "status", None), "reason", None) != "NotFound":
             raise
-
-
-# lightkube is typed in part only, which strict type checking cannot use: inside this module a
-# client is Any, and what it returns is looked at as the JSON that it is.
-_AnyClient = Any
 
 
 # --- Labels -------------------------------------------------------------------------------------
