@@ -16,6 +16,7 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
         hook: the hook.
     """
     app, pod = unit.app, unit.pod
+    charm = pod.charm if pod else app.charm
     return HookContext(
         hook=hook,
         juju=app.model.juju.number,
@@ -26,7 +27,7 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
         leader=unit.is_leader,
         trusted=app.trust,
         planned_units=sum(not u.dying for u in app.units.values()),
-        config=app.settings(),
+        config=app.settings(charm),
         address=pod.ip if pod else "",
         service_address=app.address,
         ports=unit.ports,

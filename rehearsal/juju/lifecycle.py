@@ -58,10 +58,11 @@ class Lifecycle:
 
     def _start_pod(self, unit: Unit) -> None:
         address, revision = self._on.cluster.add_pod(unit)
-        unit.pod = Pod(address, revision, self._on.charm_environment(unit), {})
+        charm = unit.app.charm
+        unit.pod = Pod(address, revision, self._on.charm_environment(unit), {}, charm)
         root = self._on.directory / "pods" / unit.app.model.name / address / unit.pod_name
         environment = self._on.workload_environment(unit)
-        for name in unit.app.charm.containers:
+        for name in charm.containers:
             unit.pod.containers[name] = Container(
                 name=name,
                 root=root / name,
@@ -89,11 +90,16 @@ class Lifecycle:
             container.stop()
 
     def restart_pod(self, unit: Unit) -> None:
-        """Replace a stopped pod by a new one, in which the charm begins again but for install."""
+        """Replace a stopped pod by a new one, which begins with `upgrade-charm`.
+
+        The new pod runs the latest revision of the charm.
+        """
         self.stop_containers(unit)
         self._on.cluster.remove_pod(unit)
         seen = unit.seen
-        unit.seen = Seen(installed=True, leader=seen.leader, relations=seen.relations)
+        unit.seen = Seen(
+            installed=True, queued="upgrade_charm", leader=seen.leader, relations=seen.relations
+        )
         self._start_pod(unit)
 
     def remove_unit(self, unit: Unit) -> None:

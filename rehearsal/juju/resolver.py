@@ -19,28 +19,27 @@ class Sight:
     """What a hook sees, by version: news that come while it runs are told by another.
 
     Attributes:
-        charm: the charm's revision.
         config: the configuration's version.
         bags: of the hook's relation, the databags' versions on the other side, by owner.
         secrets: the latest revisions of those that the unit may read, by identifier.
     """
 
-    charm: int
     config: int
     bags: Mapping[str, int]
     secrets: Mapping[str, int]
 
 
 _FACTS: Mapping[str, Callable[[Sight], Mapping[str, bool | int]]] = {
-    "install": lambda sight: {"installed": True, "charm": sight.charm},
+    "install": lambda _: {"installed": True},
     "leader_elected": lambda _: {"leader": True},
-    "upgrade_charm": lambda sight: {"charm": sight.charm},
     "config_changed": lambda sight: {"config": sight.config},
     "start": lambda _: {"started": True},
     "stop": lambda _: {"stopped": True},
     "remove": lambda _: {"removed": True},
 }
 """What a unit knows after a hook that is about itself."""
+_QUEUED: Mapping[str, str] = {"upgrade_charm": "config_changed", "config_changed": "start"}
+"""Hooks that Juju queues when another has run, unless the unit has started already."""
 
 
 def hooks(unit: Unit, revision: str) -> Iterator[Hook]:
@@ -62,12 +61,15 @@ def hooks(unit: Unit, revision: str) -> Iterator[Hook]:
 
 
 def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
-    """Yield what comes between install and stop."""
-    relations = [r for r in unit.app.relations if not _is_told_over(unit, r)]
-    setup, ready = list(_setup(unit, relations)), list(_ready(unit))
-    yield from setup
+    """Yield the hooks that may come next between install and stop."""
+    relations = [r for r in unit.app.relations if _concerns(unit, r)]
+    if setup := list(_setup(unit, relations)):
+        yield from setup
+        return
+    ready = list(_ready(unit))
     yield from ready
-    if setup:
+    if unit.seen.config != unit.app.config_version:
+        yield Hook("config_changed")
         return
     leaving = [hook for relation in relations for hook in _leaving(unit, relation)]
     yield from leaving
@@ -89,21 +91,24 @@ def tasks(unit: Unit) -> Iterator[Hook]:
 
 
 def _setup(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
-    """Yield what comes next in the order that Juju keeps."""
-    seen, app = unit.seen, unit.app
+    """Yield the hooks that come before any other, in the order of Juju's resolvers.
+
+    Between `upgrade-charm`, `config-changed` and `start` of a pod nothing else comes, since each
+    queues the next. `pebble-ready` therefore follows them, except in a unit's first pod, where no
+    hook queues `config-changed`.
+    """
+    if unit.seen.queued:
+        yield Hook(unit.seen.queued)
+        return
     numbers = [_number(unit, relation) for relation in relations]
-    created = [Hook("relation_created", relation=n) for n in numbers if n not in seen.relations]
-    due = {
-        "leader_elected": unit.is_leader and not seen.leader,
-        "upgrade_charm": seen.charm != app.charm.revision,
-        "config_changed": seen.config != app.config_version,
-        "start": not seen.started,
-    }
-    yield from created or [Hook(kind) for kind, is_due in due.items() if is_due][:1]
+    created = [n for n in numbers if n not in unit.seen.relations]
+    yield from (Hook("relation_created", relation=number) for number in created)
+    if not created and unit.is_leader and not unit.seen.leader and not unit.dying:
+        yield Hook("leader_elected")
 
 
 def _ready(unit: Unit) -> Iterator[Hook]:
-    """Yield what comes at any time once the charm is installed."""
+    """Yield a `pebble-ready` for each container whose Pebble the charm has not heard of."""
     for name in unit.pod.containers if unit.pod else ():
         if name not in unit.seen.ready:
             yield Hook("pebble_ready", container=name)
@@ -168,7 +173,7 @@ def sight(unit: Unit, relation: Relation | None) -> Sight:
     """
     bags = _versions(unit, relation) if relation else {}
     latest = {each.id: each.latest for each in secret.readable(unit)}
-    return Sight(unit.app.charm.revision, unit.app.config_version, bags, latest)
+    return Sight(unit.app.config_version, bags, latest)
 
 
 def record(unit: Unit, hook: Hook, seen: Sight) -> None:
@@ -191,6 +196,8 @@ def record(unit: Unit, hook: Hook, seen: Sight) -> None:
         secret.record(unit, hook, seen.secrets)
     for attribute, value in _FACTS.get(hook.kind, lambda _: {})(seen).items():
         setattr(unit.seen, attribute, value)
+    if hook.kind in _QUEUED or hook.kind == unit.seen.queued:
+        unit.seen.queued = None if unit.seen.started else _QUEUED.get(hook.kind)
 
 
 def _record_relation(
@@ -242,6 +249,14 @@ def _is_leaving(unit: Unit, relation: Relation) -> bool:
     return relation.dying or unit.dying
 
 
-def _is_told_over(unit: Unit, relation: Relation) -> bool:
-    """Tell whether the unit has nothing more to hear of a relation that ends."""
-    return _is_leaving(unit, relation) and _number(unit, relation) not in unit.seen.relations
+def _concerns(unit: Unit, relation: Relation) -> bool:
+    """Return whether a unit may have hooks of a relation to run.
+
+    It has none of a relation that ended before the unit entered it, or whose endpoint the charm in
+    its pod does not have yet.
+    """
+    if _number(unit, relation) in unit.seen.relations:
+        return True
+    endpoint = relation.side(unit.app).endpoint.name
+    known = unit.pod is not None and endpoint in unit.pod.charm.endpoints
+    return known and not _is_leaving(unit, relation)

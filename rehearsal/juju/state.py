@@ -90,14 +90,15 @@ class SeenRelation:
 
 @dataclass
 class Seen:
-    """What a unit has been told so far; the rest is what its next hooks are for.
+    """What a unit has been told so far, from which its next hooks follow.
 
     Attributes:
+        queued: the hook that Juju has queued, which comes before any other.
         down: checks that it knows to be down, with their containers.
     """
 
     installed: bool = False
-    charm: int | None = None
+    queued: str | None = None
     config: int | None = None
     leader: bool = False
     started: bool = False
@@ -117,12 +118,14 @@ class Pod:
         revision: of the template it was made from; it is replaced when there is a newer one.
         environment: variables that the charm code in it gets, such as KUBECONFIG.
         containers: those of the workload, by name.
+        charm: the charm that runs in it, until it is replaced.
     """
 
     ip: str
     revision: str
     environment: Mapping[str, str]
     containers: dict[str, Container]
+    charm: Charm
 
 
 @dataclass(eq=False)
@@ -146,7 +149,6 @@ class Unit:
     skip: bool = False
     tasks: collections.deque[Task] = field(default_factory=collections.deque[Task])
     turn: int = 0
-    running: bool = False
     update_at: float = math.inf
 
     @property
@@ -201,9 +203,11 @@ class Application:
         """Whether it has not been removed."""
         return self.model.apps.get(self.name) is self
 
-    def settings(self) -> dict[str, ConfigValue]:
-        """Return the options as the charm sees them."""
-        return self.charm.defaults() | self.config
+    def settings(self, charm: Charm | None = None) -> dict[str, ConfigValue]:
+        """Return the options as a revision of the charm sees them, by default the latest."""
+        charm = charm or self.charm
+        own = {name: value for name, value in self.config.items() if name in charm.options}
+        return charm.defaults() | own
 
 
 @dataclass(eq=False)

@@ -98,7 +98,7 @@ class Uniter:
         thread.start()
 
     def _work(self, root: Path) -> None:
-        """Run the hooks of a charm's units, until no application has the charm any more."""
+        """Run the hooks of a charm's units, until no pod and no application has the charm."""
         runner = self._runners[root]
         while not self._stopping and self._is_used(root):
             runner.news.clear()
@@ -113,13 +113,13 @@ class Uniter:
 
     def _is_used(self, root: Path) -> bool:
         with self._lock:
-            apps = (app for model in self._models.values() for app in model.apps.values())
-            return any(app.charm.root == root for app in apps)
+            apps = [app for model in self._models.values() for app in model.apps.values()]
+            return any(app.charm.root == root for app in apps) or bool(self._units(root))
 
     def _units(self, root: Path) -> list[Unit]:
-        """Return the units of a charm of which none runs a hook: one may, of an earlier charm."""
+        """Return the units in whose pods a charm runs."""
         units = (unit for model in self._models.values() for unit in model.units())
-        return [unit for unit in units if unit.app.charm.root == root and not unit.running]
+        return [unit for unit in units if unit.pod and unit.pod.charm.root == root]
 
     def _next(self, root: Path) -> Step | None:
         """Return a hook to run."""
@@ -133,7 +133,7 @@ class Uniter:
 
     def _step(self, unit: Unit, hook: Hook) -> Step:
         self._turns += 1
-        unit.turn, unit.running = self._turns, True
+        unit.turn = self._turns
         relations = unit.app.relations
         relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
         name = _hook_name(unit, hook, relation)
@@ -148,7 +148,7 @@ class Uniter:
         if unit.error and unit.retry_at > time.monotonic():
             return next(resolver.tasks(unit), None)
         candidates = list(resolver.hooks(unit, self._target(unit)))
-        if unit.error and unit.failed in (*candidates, _UPDATE_STATUS):
+        if unit.error and unit.failed and (unit.failed in candidates or _is_own(unit.failed)):
             return unit.failed
         if unit.error:  # what it was about has passed, such as the arrival of one who has left
             self._forget(unit)
@@ -181,7 +181,6 @@ class Uniter:
         except JujuError as error:
             result = HookResult(error=str(error))
         with self._lock:
-            unit.running = False
             self._log(unit, result)
             if unit.app.units.get(unit.number) is not unit:
                 return  # it was removed by force
@@ -200,7 +199,6 @@ class Uniter:
     def _skip(self, step: Step) -> None:
         """Take a hook for run, as `juju resolved --no-retry` asks."""
         with self._lock:
-            step.unit.running = False
             self._forget(step.unit)
             step.unit.agent = Status("idle")
             resolver.record(step.unit, step.hook, step.sight)
@@ -290,6 +288,11 @@ class Uniter:
 
 def _newer(old: Status | None, new: tuple[str, str]) -> Status:
     return old if old and (old.current, old.message) == new else Status(*new)
+
+
+def _is_own(hook: Hook) -> bool:
+    """Return whether a hook is about the unit itself, so that its reason does not pass."""
+    return (hook.relation, hook.check, hook.secret) == (None, None, None)
 
 
 def _hook_name(unit: Unit, hook: Hook, relation: Relation | None) -> str:

@@ -118,7 +118,7 @@ def _in_charm(unit: Unit, words: list[str]) -> Program:
         raise JujuError(f"unit {unit.name} has no pod yet")
     own = {name: os.environ[name] for name in _KEPT if name in os.environ}
     names = {"JUJU_UNIT_NAME": unit.name, "JUJU_MODEL_NAME": unit.app.model.name}
-    return Program(words, {**own, **unit.pod.environment, **names}, unit.app.charm.root)
+    return Program(words, {**own, **unit.pod.environment, **names}, unit.pod.charm.root)
 
 
 def _in_workload(unit: Unit, name: str, words: Sequence[str]) -> Program:

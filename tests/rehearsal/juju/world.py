@@ -21,7 +21,7 @@ def application(model: Model, name: str, *endpoints: Endpoint, units: int = 1) -
     """Add an application whose units have pods but have not run a hook."""
     app = model.apps[name] = Application(name, model, charm(*endpoints), units, {}, {})
     for number in range(units):
-        app.units[number] = Unit(app, number, pod=Pod("127.1.64.1", "", {}, {}))
+        app.units[number] = Unit(app, number, pod=Pod("127.1.64.1", "", {}, {}, app.charm))
     app.leader = app.units[0]
     return app
 
