@@ -1,5 +1,6 @@
 """A charm as its folder or `.charm` file describes it."""
 
+import re
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("requires", "requirer"),
     ("peers", "peer"),
 )
+_IN_JUJU = re.compile(r"^[^#\n]*\buse_juju_for_storage\s*=\s*True\b", re.MULTILINE)
+"""A call of ops.main that has Juju store the charm's state."""
 _NOT_PACKED = shutil.ignore_patterns(".*", "__pycache__", "tests", "*.charm")
 
 
@@ -38,6 +41,7 @@ class Charm:
     Attributes:
         root: the charm's files as they run; a private copy.
         revision: counts the uploads of the same charm to one model, from 0.
+        stores_in_juju: whether Juju keeps its StoredState, instead of a file in the pod.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Charm:
     actions: Mapping[str, Mapping[str, Any]]
     containers: tuple[str, ...]
     images: tuple[str, ...]
+    stores_in_juju: bool = False
 
     @property
     def url(self) -> str:
@@ -102,7 +107,12 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
         actions=meta.get("actions") or _read(root, "actions.yaml"),
         containers=tuple(meta.get("containers") or ()),
         images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
+        stores_in_juju=_stores_in_juju(root / "src" / "charm.py"),
     )
+
+
+def _stores_in_juju(code: Path) -> bool:
+    return code.exists() and _IN_JUJU.search(code.read_text(errors="replace")) is not None
 
 
 def _is_folder(path: Path) -> bool:

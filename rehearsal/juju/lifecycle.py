@@ -92,8 +92,11 @@ class Lifecycle:
     def restart_pod(self, unit: Unit) -> None:
         """Replace a stopped pod by a new one, which begins with `upgrade-charm`.
 
-        The new pod runs the latest revision of the charm.
+        The new pod runs the latest revision of the charm. StoredState and deferred events are a
+        file of the old pod, unless the charm has Juju store them.
         """
+        if unit.pod and not unit.pod.charm.stores_in_juju:
+            unit.memory = b""
         self.stop_containers(unit)
         self._on.cluster.remove_pod(unit)
         seen = unit.seen

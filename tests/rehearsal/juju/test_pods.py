@@ -19,6 +19,7 @@ provides:
 config:
   options:
     colour: {type: string, default: red, description: an option that a later revision renames}
+    defers: {type: boolean, default: false, description: whether install is deferred}
 """
 
 CHARM = """
@@ -29,15 +30,21 @@ import ops
 REVISION = "first"
 
 class Diarist(ops.CharmBase):
+    stored = ops.StoredState()
+
     def __init__(self, framework):
         super().__init__(framework)
+        self.stored.set_default(hooks=0)
         for name, event in self.on.events().items():
             if "collect" not in name and "commit" not in name:
                 framework.observe(event, self._on_event)
 
     def _on_event(self, event):
         logging.info("%s %s", REVISION, event.handle.kind)
-        self.unit.status = ops.ActiveStatus(f"{REVISION} {event.handle.kind}")
+        self.stored.hooks += 1
+        self.unit.status = ops.ActiveStatus(f"{REVISION} {event.handle.kind} {self.stored.hooks}")
+        if self.config["defers"] and event.handle.kind == "install":
+            event.defer()
 
 if __name__ == "__main__":
     ops.main(Diarist)
@@ -55,22 +62,23 @@ def diary(juju: Typist) -> list[str]:
     return [line.partition(".juju-log ")[2] for line in lines]
 
 
-def add_revision(juju: Typist, name: str, **replaced: str) -> None:
-    """Write another revision of the charm in a folder of that name."""
-    shutil.copytree(juju.folder / "diarist", juju.folder / name)
-    for file in ("charmcraft.yaml", "src/charm.py"):
-        path = juju.folder / name / file
-        text = path.read_text()
-        for old, new in replaced.items():
-            text = text.replace(old, new)
-        path.write_text(text)
+def add_second(juju: Typist, call: str = "ops.main(Diarist)") -> None:
+    """Write another revision of the charm, with other options, in a folder `second`."""
+    shutil.copytree(juju.folder / "diarist", juju.folder / "second", dirs_exist_ok=True)
+    for file, old, new in (
+        ("charmcraft.yaml", "colour", "shade"),
+        ("src/charm.py", '"first"', '"second"'),
+        ("src/charm.py", "ops.main(Diarist)", call),
+    ):
+        path = juju.folder / "second" / file
+        path.write_text(path.read_text().replace(old, new))
 
 
 def test_a_refreshed_charm_is_upgraded_once_in_a_new_pod(juju: Typist):
     juju("deploy ./diarist web")
     juju.until(STATUS, is_active("web/0"))
     before = len(diary(juju))
-    add_revision(juju, "second", first="second", colour="shade")
+    add_second(juju)
 
     juju("refresh web --path ./second")
 
@@ -81,3 +89,29 @@ def test_a_refreshed_charm_is_upgraded_once_in_a_new_pod(juju: Typist):
         "second config_changed",
         "second start",
     ]
+
+
+@pytest.mark.parametrize(
+    ("call", "hooks"),
+    [("ops.main(Diarist)", 3), ("ops.main(Diarist, use_juju_for_storage=True)", 8)],
+)
+def test_stored_state_goes_with_its_pod_unless_juju_keeps_it(juju: Typist, call: str, hooks: int):
+    add_second(juju, call)
+    juju("deploy ./second web")
+    juju.until("status", lambda output: "second start 4" in output)
+
+    juju("refresh web --path ./second")
+
+    juju.until("status", lambda output: f"second start {hooks}" in output)
+
+
+def test_a_deferred_event_goes_with_its_pod(juju: Typist):
+    juju("deploy ./diarist web --config defers=true")
+    juju.until(STATUS, is_active("web/0"))
+    add_second(juju)
+
+    juju("refresh web --path ./second")
+
+    juju.until("status", lambda output: "second start" in output)
+    assert diary(juju).count("first install") > 1
+    assert "second install" not in diary(juju)
