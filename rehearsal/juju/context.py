@@ -89,7 +89,10 @@ def _published(app: Application) -> dict[str, str]:
 
 
 def _containers(unit: Unit) -> list[ContainerContext]:
-    containers = unit.pod.containers.values() if unit.pod else ()
+    if unit.pod is None:
+        return []
+    running = unit.pod.running
     return [
-        ContainerContext(c.name, c.place, dict(c.layers), c.active, c.failures) for c in containers
+        ContainerContext(c.name, c.name in running, c.place, dict(c.layers), c.active, c.failures)
+        for c in unit.pod.containers.values()
     ]

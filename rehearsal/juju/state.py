@@ -119,6 +119,7 @@ class Pod:
         environment: variables that the charm code in it gets, such as KUBECONFIG.
         containers: those of the workload, by name.
         charm: the charm that runs in it, until it is replaced.
+        running: the containers whose Pebble the charm can connect to.
     """
 
     ip: str
@@ -126,6 +127,7 @@ class Pod:
     environment: Mapping[str, str]
     containers: dict[str, Container]
     charm: Charm
+    running: set[str] = field(default_factory=set[str])
 
 
 @dataclass(eq=False)

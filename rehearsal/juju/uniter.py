@@ -142,6 +142,10 @@ class Uniter:
             unit.tasks[0].started = time.time()
         if hook.kind == "relation_created":
             unit.seen.relations[hook.relation or 0] = SeenRelation()  # so that it waits for its end
+        if unit.pod:
+            known = {hook.container} if hook.container else set[str]()
+            early = {name for name in unit.pod.containers if self._order.pebble_runs()}
+            unit.pod.running |= known | early
         return Step(unit, hook, name, hook_context(unit, hook), resolver.sight(unit, relation))
 
     def _hook_for(self, unit: Unit) -> Hook | None:

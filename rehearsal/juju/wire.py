@@ -58,6 +58,7 @@ class ContainerContext:
     """A container as a hook finds it.
 
     Attributes:
+        can_connect: whether its Pebble runs.
         place: where its programs run.
         layers: its layers by label, in YAML.
         active: the services that run.
@@ -65,6 +66,7 @@ class ContainerContext:
     """
 
     name: str
+    can_connect: bool
     place: Place
     layers: dict[str, str]
     active: list[str]

@@ -191,7 +191,7 @@ def _container(container: ContainerContext) -> testing.Container:
     plan = testing.Container(container.name, layers=layers).plan
     return testing.Container(
         container.name,
-        can_connect=True,
+        can_connect=container.can_connect,
         layers=layers,
         check_infos=[
             _check_info(plan.checks[name], failures)

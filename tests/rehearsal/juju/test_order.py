@@ -1,9 +1,16 @@
 """Hooks in many orders: what Juju keeps is kept, and what it leaves open is shuffled."""
 
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
 from rehearsal.juju import resolver
 from rehearsal.juju.order import Order
-from rehearsal.juju.state import Bag, Model, Unit
+from rehearsal.juju.pebble import Container
+from rehearsal.juju.state import Bag, Model, Seen, Unit
 from rehearsal.juju.wire import Hook
+from rehearsal.processes import Processes
 from tests.rehearsal.juju.world import CLIENT, SERVER, application, relate
 
 SEEDS = range(60)
@@ -81,3 +88,42 @@ def test_units_take_turns_and_with_a_seed_any_may_be_next():
     assert Order().units(units) == units[::-1]
     firsts = {Order(seed).units(units)[0].number for seed in SEEDS}
     assert firsts == set(range(5))
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Generator[Container]:
+    processes = Processes(tmp_path / "run")
+    root = tmp_path / "run" / "web"
+    container = Container("web", root, "127.0.0.1", {}, processes, lambda: None)
+    yield container
+    container.stop()
+    processes.close()
+
+
+def kinds_in_pod(container: Container, seen: Seen, seed: int | None) -> tuple[str, ...]:
+    """Return the hooks of a unit in a pod with a container."""
+    unit = application(Model("demo"), "web").units[0]
+    unit.seen = seen
+    if unit.pod:
+        unit.pod.containers["web"] = container
+    return tuple(hook.kind for hook in run(unit, Order(seed)))
+
+
+def test_pebble_is_ready_before_config_changed_or_after_start(container: Container):
+    usual = ("install", "leader_elected", "pebble_ready", "config_changed", "start")
+    late = ("install", "leader_elected", "config_changed", "start", "pebble_ready")
+
+    assert kinds_in_pod(container, Seen(), None) == usual
+    assert {kinds_in_pod(container, Seen(), seed) for seed in SEEDS} == {usual, late}
+
+
+def test_a_new_pod_has_started_before_pebble_is_ready(container: Container):
+    for seed in SEEDS:
+        seen = Seen(installed=True, queued="upgrade_charm", leader=True)
+        kinds = kinds_in_pod(container, seen, seed)
+        assert kinds == ("upgrade_charm", "config_changed", "start", "pebble_ready")
+
+
+def test_pebble_runs_before_it_is_ready_by_some_seeds_alone():
+    assert not any(Order().pebble_runs() for _ in SEEDS)
+    assert {Order(seed).pebble_runs() for seed in SEEDS} == {True, False}

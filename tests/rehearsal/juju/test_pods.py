@@ -16,10 +16,13 @@ requires:
   db: {interface: db}
 provides:
   server: {interface: db}
+containers:
+  web: {}
 config:
   options:
     colour: {type: string, default: red, description: an option that a later revision renames}
     defers: {type: boolean, default: false, description: whether install is deferred}
+    starts: {type: string, default: "", description: the hook that replans the workload}
 """
 
 CHARM = """
@@ -42,6 +45,10 @@ class Diarist(ops.CharmBase):
     def _on_event(self, event):
         logging.info("%s %s", REVISION, event.handle.kind)
         self.stored.hooks += 1
+        container = self.unit.get_container("web")
+        if event.handle.kind == self.config["starts"]:
+            container.replan()
+        logging.info("Pebble runs" if container.can_connect() else "no Pebble")
         self.unit.status = ops.ActiveStatus(f"{REVISION} {event.handle.kind} {self.stored.hooks}")
         if self.config["defers"] and event.handle.kind == "install":
             event.defer()
@@ -57,7 +64,17 @@ def charm(folder: Path) -> None:
 
 
 def diary(juju: Typist) -> list[str]:
-    """Return what the units of the model wrote in their hooks, in order."""
+    """Return the hooks of the model's units, in order, each with its revision of the charm."""
+    return [line for line in log(juju) if "Pebble" not in line]
+
+
+def pebbles(juju: Typist) -> dict[str, str]:
+    """Return what each hook found, which was its latest."""
+    lines = log(juju)
+    return dict(zip(lines[::2], lines[1::2], strict=False))
+
+
+def log(juju: Typist) -> list[str]:
     lines = juju("debug-log").stdout.splitlines()
     return [line.partition(".juju-log ")[2] for line in lines]
 
@@ -76,42 +93,76 @@ def add_second(juju: Typist, call: str = "ops.main(Diarist)") -> None:
 
 def test_a_refreshed_charm_is_upgraded_once_in_a_new_pod(juju: Typist):
     juju("deploy ./diarist web")
-    juju.until(STATUS, is_active("web/0"))
+    juju.until("status", lambda output: "first start" in output)
     before = len(diary(juju))
     add_second(juju)
 
     juju("refresh web --path ./second")
 
-    juju.until("status", lambda output: "second start" in output)
+    juju.until("status", lambda output: "second web_pebble_ready" in output)
     assert diary(juju)[before:] == [
         "first stop",
         "second upgrade_charm",
         "second config_changed",
         "second start",
+        "second web_pebble_ready",
     ]
 
 
 @pytest.mark.parametrize(
     ("call", "hooks"),
-    [("ops.main(Diarist)", 3), ("ops.main(Diarist, use_juju_for_storage=True)", 8)],
+    [("ops.main(Diarist)", 4), ("ops.main(Diarist, use_juju_for_storage=True)", 10)],
 )
 def test_stored_state_goes_with_its_pod_unless_juju_keeps_it(juju: Typist, call: str, hooks: int):
     add_second(juju, call)
     juju("deploy ./second web")
-    juju.until("status", lambda output: "second start 4" in output)
+    juju.until("status", lambda output: "second start 5" in output)
 
     juju("refresh web --path ./second")
 
-    juju.until("status", lambda output: f"second start {hooks}" in output)
+    juju.until("status", lambda output: f"second web_pebble_ready {hooks}" in output)
 
 
 def test_a_deferred_event_goes_with_its_pod(juju: Typist):
     juju("deploy ./diarist web --config defers=true")
-    juju.until(STATUS, is_active("web/0"))
+    juju.until("status", lambda output: "first start" in output)
     add_second(juju)
 
     juju("refresh web --path ./second")
 
-    juju.until("status", lambda output: "second start" in output)
+    juju.until("status", lambda output: "second web_pebble_ready" in output)
     assert diary(juju).count("first install") > 1
     assert "second install" not in diary(juju)
+
+
+def test_pebble_cannot_be_reached_before_it_is_ready(juju: Typist):
+    juju("deploy ./diarist web")
+    juju.until("status", lambda output: "first start" in output)
+    add_second(juju)
+    juju("refresh web --path ./second")
+    juju.until("status", lambda output: "second web_pebble_ready" in output)
+
+    assert pebbles(juju) == {
+        "first install": "no Pebble",
+        "first leader_elected": "no Pebble",
+        "first web_pebble_ready": "Pebble runs",
+        "first config_changed": "Pebble runs",
+        "first start": "Pebble runs",
+        "first stop": "Pebble runs",
+        "second upgrade_charm": "no Pebble",
+        "second config_changed": "no Pebble",
+        "second start": "no Pebble",
+        "second web_pebble_ready": "Pebble runs",
+    }
+
+
+@pytest.mark.parametrize("hook", ["install", "config_changed"])
+def test_a_workload_is_started_once_pebble_runs(juju: Typist, hook: str):
+    """A hook that asks for it too early fails, as on Juju."""
+    juju(f"deploy ./diarist web --config starts={hook}")
+
+    if hook == "install":
+        juju.until("status", lambda output: 'hook failed: "install"' in output)
+        assert "ops.pebble.ConnectionError" in juju("debug-log").stdout
+    else:
+        juju.until(STATUS, is_active("web/0"))
