@@ -140,6 +140,7 @@ class Unit:
     dying: bool = False
     seen: Seen = field(default_factory=Seen)
     workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
+    status_set: bool = False
     agent: Status = field(default_factory=lambda: Status("allocating"))
     version: str = ""
     ports: frozenset[tuple[str, int]] = frozenset()

@@ -22,6 +22,19 @@ _LONGEST_WAIT = 300.0
 _FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
 """Seconds after which Juju runs a failed hook again."""
 _UPDATE_STATUS = Hook("update_status")
+_BEFORE: Mapping[str, tuple[str, str]] = {
+    "install": ("maintenance", "installing charm software"),
+    "stop": ("maintenance", "stopping charm software"),
+    "remove": ("maintenance", "cleaning up prior to charm deletion"),
+}
+_AFTER: Mapping[str, tuple[str, str]] = {
+    "start": ("unknown", ""),
+    "stop": ("maintenance", ""),
+    "remove": ("terminated", ""),
+}
+"""The workload status that Juju itself sets before and after some hooks."""
+_UNLESS_SET = ("install", "start")
+"""The hooks of these that keep a status which the charm has set."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,7 @@ class Uniter:
         relation = next((r for r in relations if r.side(unit.app).id == hook.relation), None)
         name = _hook_name(unit, hook, relation)
         unit.agent = Status("executing", f"running {name} hook")
+        _set_status(unit, hook, _BEFORE)
         if hook.action:
             unit.tasks[0].started = time.time()
         if hook.kind == "relation_created":
@@ -245,6 +259,8 @@ class Uniter:
             self._forget(unit)
         unit.agent = Status("idle")
         unit.workload = _newer(unit.workload, result.workload)
+        unit.status_set = unit.status_set or result.status_set
+        _set_status(unit, hook, _AFTER)
         unit.version, unit.memory = result.version, result.memory
         if unit.is_leader and result.own_status[0] != "unknown":
             unit.app.own_status = _newer(unit.app.own_status, result.own_status)
@@ -288,6 +304,12 @@ class Uniter:
         elif unit.seen.stopped and not unit.dying:
             self._lifecycle.restart_pod(unit)
         self._lifecycle.tidy(unit.app)
+
+
+def _set_status(unit: Unit, hook: Hook, statuses: Mapping[str, tuple[str, str]]) -> None:
+    kept = unit.status_set and hook.kind in _UNLESS_SET
+    if hook.kind in statuses and not kept:
+        unit.workload = _newer(unit.workload, statuses[hook.kind])
 
 
 def _newer(old: Status | None, new: tuple[str, str]) -> Status:

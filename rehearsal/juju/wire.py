@@ -139,6 +139,7 @@ class HookResult:
     error: str | None = None
     log: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     workload: tuple[str, str] = ("unknown", "")
+    status_set: bool = False
     own_status: tuple[str, str] = ("unknown", "")
     version: str = ""
     ports: frozenset[tuple[str, int]] = frozenset()

@@ -274,6 +274,7 @@ def _result(
     return HookResult(
         log=_log(context) + not_rehearsed(out.secrets),
         workload=(out.unit_status.name, out.unit_status.message),
+        status_set=bool(context.unit_status_history),
         own_status=(out.app_status.name, out.app_status.message),
         version=out.workload_version,
         ports=frozenset((port.protocol, port.port or 0) for port in out.opened_ports),

@@ -1,5 +1,6 @@
 """A unit's pods, one after the other: what survives, which code runs, and what it finds."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -57,10 +58,24 @@ if __name__ == "__main__":
     ops.main(Diarist)
 """
 
+QUIET = """
+import ops
+
+class Quiet(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        if self.config["colour"] != "none":
+            framework.observe(self.on.install, self._on_install)
+
+    def _on_install(self, _):
+        self.unit.status = ops.WaitingStatus(self.config["colour"])
+"""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def charm(folder: Path) -> None:
     write_charm(folder / "diarist", CHARMCRAFT, CHARM)
+    write_charm(folder / "quiet", CHARMCRAFT.replace("diarist", "quiet"), QUIET)
 
 
 def diary(juju: Typist) -> list[str]:
@@ -166,3 +181,20 @@ def test_a_workload_is_started_once_pebble_runs(juju: Typist, hook: str):
         assert "ops.pebble.ConnectionError" in juju("debug-log").stdout
     else:
         juju.until(STATUS, is_active("web/0"))
+
+
+def test_a_unit_that_has_set_no_status_is_unknown_once_started(juju: Typist):
+    juju("deploy ./quiet db --config colour=blue")  # its turns come first
+    juju("deploy ./quiet web --config colour=none")
+
+    status = juju.until("status", lambda output: "web/0*  unknown   idle" in output)
+    assert re.search(r"db/0\* +waiting +\w+ .* blue", status)
+
+
+def test_a_stopped_unit_is_in_maintenance_until_it_sets_a_status(juju: Typist):
+    juju("deploy ./quiet web --config colour=blue")
+    juju.until("status", lambda output: bool(re.search(r"waiting +idle .* blue", output)))
+
+    juju("refresh web --path ./quiet")
+
+    juju.until("status", lambda output: bool(re.search(r"web/0\* +maintenance +idle", output)))

@@ -28,4 +28,6 @@ def test_a_hook_that_takes_long_keeps_no_other_charm_waiting(juju: Typist):
     juju("deploy ./small web")
 
     juju.until(STATUS, is_active("web/0"))
-    assert "slow/0*  waiting   executing" in juju("status").stdout
+    status = juju("status").stdout
+    assert "slow/0*  maintenance  executing" in status
+    assert "installing charm software" in status
