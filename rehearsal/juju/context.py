@@ -1,8 +1,8 @@
 """What one unit's charm code sees while a hook runs: the state from that unit's point of view."""
 
 from rehearsal.juju import secret
-from rehearsal.juju.resolver import remote_units
-from rehearsal.juju.state import Application, Relation, Status, Unit
+from rehearsal.juju.resolver import remote_units, unit_number
+from rehearsal.juju.state import Application, Relation, Side, Status, Unit
 from rehearsal.juju.wire import ContainerContext, Hook, HookContext, RelationContext
 
 _UNKNOWN = Status("unknown")
@@ -59,6 +59,8 @@ def _is_known(unit: Unit, hook: Hook, relation: Relation) -> bool:
 
 def _relation(unit: Unit, hook: Hook, relation: Relation) -> RelationContext:
     own, other = relation.side(unit.app), relation.other(unit.app)
+    if relation.removed:
+        return _removed(unit, own, other)
     bag = own.unit_bags.get(unit)
     joined = unit.seen.relations[own.id].joined if own.id in unit.seen.relations else []
     return RelationContext(
@@ -86,6 +88,24 @@ def _published(app: Application) -> dict[str, str]:
     """
     addresses = dict.fromkeys(app.model.juju.address_keys, app.address)
     return addresses | {"egress-subnets": f"{app.address}/32"}
+
+
+def _removed(unit: Unit, own: Side, other: Side) -> RelationContext:
+    """Return a relation that the unit's agent still lists with its members, without any data."""
+    names = unit.seen.relations[own.id].joined
+    return RelationContext(
+        id=own.id,
+        endpoint=own.endpoint.name,
+        interface=own.endpoint.interface,
+        is_peer=False,
+        remote_app=other.seen_as,
+        remote_model_uuid=other.app.model.uuid,
+        local_app_data={},
+        local_unit_data={},
+        remote_app_data={},
+        remote_units_data={unit_number(name): {} for name in names},
+        removed=True,
+    )
 
 
 def _containers(unit: Unit) -> list[ContainerContext]:

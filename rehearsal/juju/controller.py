@@ -282,15 +282,20 @@ def _refuse(model: Model, ends: tuple[End, End]) -> None:
         )
     for other in ends[0].app.relations:
         if other.key(model) == name:
-            state = "is dying, but not yet removed" if other.dying else "(already exists)"
-            raise JujuError(
-                f'cannot add relation "{name}":\nrelation {name} {state}:\n\n\n'
-                "Use 'juju status --relations' to view the current relations."
-            )
+            raise _taken(name, other)
     for end in ends:
         if end.app.dying or (end.saas and end.saas.dying):
             raise JujuError(f'cannot add relation "{name}": application "{end.name}" is not alive')
         _refuse_full(name, end)
+
+
+def _taken(name: str, there: Relation) -> JujuError:
+    """Return the error of Juju 3.6 for a relation that is there already."""
+    state = "is dying, but not yet removed" if there.dying else "(already exists)"
+    return JujuError(
+        f'cannot add relation "{name}":\nrelation {name} {state}:\n\n\n'
+        "Use 'juju status --relations' to view the current relations."
+    )
 
 
 def _refuse_full(name: str, end: End) -> None:

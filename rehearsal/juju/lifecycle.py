@@ -100,8 +100,10 @@ class Lifecycle:
         self.stop_containers(unit)
         self._on.cluster.remove_pod(unit)
         seen = unit.seen
+        removed = {r.side(unit.app).id for r in unit.app.relations if r.removed}
+        relations = {n: told for n, told in seen.relations.items() if n not in removed}
         unit.seen = Seen(
-            installed=True, queued="upgrade_charm", leader=seen.leader, relations=seen.relations
+            installed=True, queued="upgrade_charm", leader=seen.leader, relations=relations
         )
         self._start_pod(unit)
 
@@ -118,6 +120,14 @@ class Lifecycle:
         for task in unit.tasks:
             task.finish("aborted", "unit was removed")
         self._on.cluster.apply(app)
+
+    def remove_relation(self, relation: Relation) -> None:
+        """Remove a relation that one unit has not left; it goes with that unit's pod."""
+        relation.removed = True
+        for side in relation.sides:
+            if not any(side.id in unit.seen.relations for unit in side.app.units.values()):
+                side.app.relations = [r for r in side.app.relations if r is not relation]
+                self._drop(side.app)
 
     def replace_deleted_pods(self) -> None:
         """Have the pods that somebody deleted replaced, as a StatefulSet's are."""

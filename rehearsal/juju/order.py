@@ -31,10 +31,6 @@ class Order:
             return None
         return self._random.choice(candidates) if self._random else candidates[0]
 
-    def pebble_runs(self) -> bool:
-        """Return whether a container's Pebble runs before the charm has had `pebble-ready`.
-
-        Juju polls each Pebble every five seconds, so both happen. Without a seed it never does:
-        a charm has to do without Pebble until then.
-        """
+    def happens(self) -> bool:
+        """Return whether something happens that may or may not on Juju; never without a seed."""
         return self._random is not None and self._random.random() < 0.5

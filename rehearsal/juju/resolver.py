@@ -62,7 +62,7 @@ def hooks(unit: Unit, revision: str) -> Iterator[Hook]:
 
 def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
     """Yield the hooks that may come next between install and stop."""
-    relations = [r for r in unit.app.relations if _concerns(unit, r)]
+    relations = [r for r in unit.app.relations if concerns(unit, r)]
     if setup := list(_setup(unit, relations)):
         yield from setup
         return
@@ -79,7 +79,7 @@ def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
             yield from _coming(unit, relation)
         yield from secret.hooks(unit)
         yield from _checks(unit)
-    elif not ready and not leaving:
+    elif replaced or not (ready or leaving):
         yield Hook("stop")
 
 
@@ -249,12 +249,14 @@ def _is_leaving(unit: Unit, relation: Relation) -> bool:
     return relation.dying or unit.dying
 
 
-def _concerns(unit: Unit, relation: Relation) -> bool:
+def concerns(unit: Unit, relation: Relation) -> bool:
     """Return whether a unit may have hooks of a relation to run.
 
-    It has none of a relation that ended before the unit entered it, or whose endpoint the charm in
-    its pod does not have yet.
+    It has none of a relation that was removed, that ended before the unit entered it, or whose
+    endpoint the charm in its pod does not have yet.
     """
+    if relation.removed:
+        return False
     if _number(unit, relation) in unit.seen.relations:
         return True
     endpoint = relation.side(unit.app).endpoint.name

@@ -241,11 +241,13 @@ class Relation:
 
     Attributes:
         saas: by which it leads to an application of another model.
+        removed: whether the controller has removed it, while a unit has not left it.
     """
 
     sides: tuple[Side, ...]
     saas: "Saas | None" = None
     dying: bool = False
+    removed: bool = False
 
     def side(self, app: Application) -> Side:
         """Return an application's own side."""
@@ -361,7 +363,8 @@ class Model:
     @property
     def relations(self) -> list[Relation]:
         """The relations in which its applications take part."""
-        return list(dict.fromkeys(r for app in self.apps.values() for r in app.relations))
+        found = (r for app in self.apps.values() for r in app.relations if not r.removed)
+        return list(dict.fromkeys(found))
 
     def take_relation_id(self) -> int:
         """Return the number of a new relation."""

@@ -14,7 +14,16 @@ from rehearsal.juju.context import hook_context
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
 from rehearsal.juju.order import Order
-from rehearsal.juju.state import Bag, Model, Relation, SeenRelation, Status, Unit
+from rehearsal.juju.state import (
+    Application,
+    Bag,
+    Model,
+    Relation,
+    SeenRelation,
+    Side,
+    Status,
+    Unit,
+)
 from rehearsal.juju.wire import Hook, HookContext, HookResult, PebbleCall
 
 _LONGEST_WAIT = 300.0
@@ -158,7 +167,8 @@ class Uniter:
             unit.seen.relations[hook.relation or 0] = SeenRelation()  # so that it waits for its end
         if unit.pod:
             known = {hook.container} if hook.container else set[str]()
-            early = {name for name in unit.pod.containers if self._order.pebble_runs()}
+            # Juju polls each Pebble every five seconds: it may run for a while before pebble-ready.
+            early = {name for name in unit.pod.containers if self._order.happens()}
             unit.pod.running |= known | early
         return Step(unit, hook, name, hook_context(unit, hook), resolver.sight(unit, relation))
 
@@ -166,7 +176,7 @@ class Uniter:
         if unit.error and unit.retry_at > time.monotonic():
             return next(resolver.tasks(unit), None)
         candidates = list(resolver.hooks(unit, self._target(unit)))
-        if unit.error and unit.failed and (unit.failed in candidates or _is_own(unit.failed)):
+        if unit.error and unit.failed and (unit.failed in candidates or _stays(unit, unit.failed)):
             return unit.failed
         if unit.error:  # what it was about has passed, such as the arrival of one who has left
             self._forget(unit)
@@ -278,7 +288,7 @@ class Uniter:
         for relation in unit.app.relations:
             side = relation.side(unit.app)
             broken = hook.kind == "relation_broken" and hook.relation == side.id
-            if broken or side.id not in result.unit_data:
+            if broken or relation.removed or side.id not in result.unit_data:
                 continue
             side.unit_bags.setdefault(unit, Bag()).replace(result.unit_data[side.id])
             if unit.is_leader:
@@ -301,9 +311,32 @@ class Uniter:
         unit.update_at = time.monotonic() + unit.app.model.update_status_interval()
         if unit.seen.removed:
             self._lifecycle.remove_unit(unit)
-        elif unit.seen.stopped and not unit.dying:
+        elif unit.seen.stopped and not self._is_done(unit):
             self._lifecycle.restart_pod(unit)
+        self._remove_relations(unit.app)
         self._lifecycle.tidy(unit.app)
+
+    @staticmethod
+    def _is_done(unit: Unit) -> bool:
+        """Return whether a unit is to go and has left its relations."""
+        return unit.dying and not any(resolver.concerns(unit, r) for r in unit.app.relations)
+
+    def _remove_relations(self, app: Application) -> None:
+        """Remove dying relations of which the last unit cannot leave.
+
+        Juju 4 does so if that unit is dying and in error or blocked, when it looks at its removal
+        jobs, at least every ten seconds (domain/removal/service/relation.go,
+        processRelationInScopeUnits). The unit's agent is not told: its charm still lists the
+        relation, and writing to it fails. While a relation is there, also a dying one, a unit
+        that has not left it may write.
+        """
+        for relation in app.relations:
+            left = [unit for side in relation.sides for unit in _members(side)]
+            if not relation.dying or len(left) != 1 or not left[0].dying:
+                continue
+            is_blocked = left[0].status.current == "blocked" and self._order.happens()
+            if left[0].error or is_blocked:
+                self._lifecycle.remove_relation(relation)
 
 
 def _set_status(unit: Unit, hook: Hook, statuses: Mapping[str, tuple[str, str]]) -> None:
@@ -312,13 +345,19 @@ def _set_status(unit: Unit, hook: Hook, statuses: Mapping[str, tuple[str, str]])
         unit.workload = _newer(unit.workload, statuses[hook.kind])
 
 
+def _members(side: Side) -> list[Unit]:
+    return [unit for unit in side.app.units.values() if side.id in unit.seen.relations]
+
+
 def _newer(old: Status | None, new: tuple[str, str]) -> Status:
     return old if old and (old.current, old.message) == new else Status(*new)
 
 
-def _is_own(hook: Hook) -> bool:
-    """Return whether a hook is about the unit itself, so that its reason does not pass."""
-    return (hook.relation, hook.check, hook.secret) == (None, None, None)
+def _stays(unit: Unit, hook: Hook) -> bool:
+    """Return whether the reason for a hook stays: the unit itself, or a relation that it keeps."""
+    removed = [r.side(unit.app).id for r in unit.app.relations if r.removed]
+    is_own = (hook.relation, hook.check, hook.secret) == (None, None, None)
+    return is_own or hook.relation in removed
 
 
 def _hook_name(unit: Unit, hook: Hook, relation: Relation | None) -> str:

@@ -39,7 +39,11 @@ class Hook:
 
 @dataclass
 class RelationContext:
-    """A relation as one unit sees it."""
+    """A relation as one unit sees it.
+
+    Attributes:
+        removed: whether the controller has removed it, so that writing to it fails.
+    """
 
     id: int
     endpoint: str
@@ -51,6 +55,7 @@ class RelationContext:
     local_unit_data: dict[str, str]
     remote_app_data: dict[str, str]
     remote_units_data: dict[int, dict[str, str]]
+    removed: bool = False
 
 
 @dataclass

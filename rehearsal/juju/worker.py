@@ -161,8 +161,8 @@ def _relation(relation: RelationContext) -> AnyRelation:
         "endpoint": relation.endpoint,
         "interface": relation.interface,
         "id": relation.id,
-        "local_app_data": relation.local_app_data,
-        "local_unit_data": relation.local_unit_data,
+        "local_app_data": _Removed() if relation.removed else relation.local_app_data,
+        "local_unit_data": _Removed() if relation.removed else relation.local_unit_data,
     }
     if relation.is_peer:
         return testing.PeerRelation(**common, peers_data=relation.remote_units_data)
@@ -173,6 +173,13 @@ def _relation(relation: RelationContext) -> AnyRelation:
         remote_app_data=relation.remote_app_data,
         remote_units_data=relation.remote_units_data,
     )
+
+
+class _Removed(dict[str, str]):
+    """A databag of a relation that is gone: empty, and `relation-set` is refused."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        raise ops.RelationNotFoundError
 
 
 def _network(hook: HookContext, endpoint: str) -> testing.Network:

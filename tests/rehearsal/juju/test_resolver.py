@@ -122,3 +122,25 @@ def test_an_action_waits_until_the_unit_is_set_up(model: Model):
         kinds.append(hook.kind)
 
     assert kinds[-2:] == ["start", "action"]
+
+
+def test_an_old_pod_of_a_dying_unit_may_stop_in_a_relation(model: Model):
+    web, db = application(model, "web", CLIENT), application(model, "db", SERVER)
+    relate(web, db)
+    run_out(web.units[0], db.units[0])
+
+    web.units[0].dying = True
+    same, newer = (list(resolver.hooks(web.units[0], revision)) for revision in ("", "newer"))
+
+    assert [hook.kind for hook in same] == ["relation_departed"]
+    assert [hook.kind for hook in newer] == ["relation_departed", "stop"]
+
+
+def test_a_removed_relation_has_no_hooks(model: Model):
+    web, db = application(model, "web", CLIENT), application(model, "db", SERVER)
+    relation = relate(web, db)
+    run_out(web.units[0], db.units[0])
+
+    relation.removed = web.units[0].dying = True
+
+    assert run_out(web.units[0]) == ["stop", "remove"]
