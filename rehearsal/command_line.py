@@ -91,6 +91,14 @@ def _add_substrate_options(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="have hooks come in another order, where Juju leaves it open",
     )
+    parser.add_argument(
+        "--delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="have agents act on a command, and replaced pods return, only after this time "
+        "(default: 0); tests that do not wait for a real Juju fail with it",
+    )
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +123,7 @@ def _rehearse(arguments: argparse.Namespace) -> int:
         del os.environ[name]  # it is about another Juju, such as a model that is not here
     istio, juju = not arguments.without_istio, VERSIONS[arguments.juju]
     try:
-        with Rehearsal(arguments.seed, istio=istio, juju=juju) as rehearsal:
+        with Rehearsal(arguments.seed, istio=istio, juju=juju, delay=arguments.delay) as rehearsal:
             return _carry_out(rehearsal, arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -32,6 +32,7 @@ class Rehearsal:
         seed: has hooks come in an order of its own where Juju leaves it open.
         istio: whether the cluster has Istio; without it, NetworkPolicies alone decide who may call.
         juju: the version of Juju.
+        delay: seconds before agents act on a command, and before a stopped pod is replaced.
 
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
@@ -41,7 +42,12 @@ class Rehearsal:
     """
 
     def __init__(
-        self, seed: int | None = None, *, istio: bool = True, juju: JujuVersion = JUJU_3_6
+        self,
+        seed: int | None = None,
+        *,
+        istio: bool = True,
+        juju: JujuVersion = JUJU_3_6,
+        delay: float = 0.0,
     ) -> None:
         self._network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
@@ -62,6 +68,7 @@ class Rehearsal:
                 workload_address=workload_address,
                 processes=self._processes,
                 directory=self.directory,
+                delay=delay,
             ),
             Order(seed),
             juju,

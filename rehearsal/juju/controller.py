@@ -56,6 +56,11 @@ class Controller:
         """Have it look for hooks to run. Takes no lock."""
         self._uniter.wake()
 
+    def changed(self) -> None:
+        """Have agents act on what a command has changed. Takes no lock."""
+        self._uniter.hold()
+        self._uniter.wake()
+
     def add_model(self, name: str) -> Model:
         """Add a model and its namespace."""
         if name in self.models or self._on.cluster.has_namespace(name):
@@ -85,7 +90,7 @@ class Controller:
             unit.update_at = min(unit.update_at, time.monotonic() + interval)
             if unit.error:
                 unit.retry_at = time.monotonic() if model.retries_hooks() else math.inf
-        self.wake()
+        self.changed()
 
     def destroy_model(self, model: Model, *, force: bool = False) -> None:
         """Begin to remove a model: all its applications first."""
@@ -94,7 +99,7 @@ class Controller:
         for app in list(model.apps.values()):
             self.remove_application(app, force=force)
         self._lifecycle.tidy_model(model)
-        self.wake()
+        self.changed()
 
     def add_charm(self, model: Model, path: Path) -> Charm:
         """Upload a local charm: its next revision in the model, in a process of its own."""
@@ -130,7 +135,7 @@ class Controller:
             unit.dying = unit.dying or unit.number >= scale
         self._on.cluster.apply(app)
         self._lifecycle.tidy(app)
-        self.wake()
+        self.changed()
 
     def remove_application(self, app: Application, *, force: bool = False) -> None:
         """Begin to remove an application: its relations end, its units leave.
@@ -149,13 +154,13 @@ class Controller:
         """Give an application another revision of its charm; its pods are replaced one by one."""
         app.charm = charm
         self._on.cluster.apply(app)
-        self.wake()
+        self.changed()
 
     def resolve(self, unit: Unit, *, retry: bool) -> None:
         """Have a unit in error run its hook again, or go on without it."""
         unit.retry_at = 0.0
         unit.skip = not retry
-        self.wake()
+        self.changed()
 
     def integrate(self, model: Model, ends: tuple[End, End]) -> Relation:
         """Relate two applications of a model, or one of it and one that it consumes.
@@ -171,7 +176,7 @@ class Controller:
         relation = Relation(tuple(sides), saas)
         for end in ends:
             end.app.relations.append(relation)
-        self.wake()
+        self.changed()
         return relation
 
     def remove_relation(self, relation: Relation) -> None:
@@ -179,7 +184,7 @@ class Controller:
         relation.dying = True
         for side in relation.sides:
             self._lifecycle.tidy(side.app)
-        self.wake()
+        self.changed()
 
     def configure(self, app: Application, changes: Mapping[str, ConfigValue | None]) -> None:
         """Set options, or reset those that are None."""
@@ -189,7 +194,7 @@ class Controller:
         if config != app.config:
             app.config = config
             app.config_version += 1
-        self.wake()
+        self.changed()
 
     def trust(self, app: Application, trust: bool) -> None:
         """Grant or withdraw an application's rights in the cluster."""
@@ -197,7 +202,7 @@ class Controller:
             app.trust = trust
             app.config_version += 1
         self._on.cluster.apply(app)
-        self.wake()
+        self.changed()
 
     def offer(self, offer: Offer) -> None:
         """Offer endpoints of an application, or change an offer of that name."""
@@ -261,6 +266,9 @@ class Controller:
     def run_action(self, unit: Unit, action: str, params: Mapping[str, Any]) -> Task:
         """Queue an action on a unit."""
         task = Task(unit.app.model.take_task_id(), action, params)
+        if unit.pod is None:
+            task.terminate()
+            return task
         unit.tasks.append(task)
         self.wake()
         return task

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rehearsal.juju.cluster import Cluster
 from rehearsal.juju.pebble import Container
-from rehearsal.juju.state import Application, Model, Pod, Relation, Seen, Unit
+from rehearsal.juju.state import Application, Model, Pod, Relation, Seen, Status, Unit
 from rehearsal.processes import Processes
 
 Environment = Callable[[Unit], Mapping[str, str]]
@@ -24,6 +24,7 @@ class Substrate:
         workload_address: address at which they listen, by the pod's.
         processes: starts and stops them.
         directory: folder for charms, containers and logs.
+        delay: seconds before agents act on a command, and before a stopped pod is replaced.
     """
 
     cluster: Cluster
@@ -32,6 +33,7 @@ class Substrate:
     workload_address: Callable[[str], str]
     processes: Processes
     directory: Path
+    delay: float = 0.0
 
 
 class Lifecycle:
@@ -105,7 +107,25 @@ class Lifecycle:
         unit.seen = Seen(
             installed=True, queued="upgrade_charm", leader=seen.leader, relations=relations
         )
-        self._start_pod(unit)
+        if self._on.delay:
+            self._leave_alone(unit)
+        else:
+            self._start_pod(unit)
+
+    def _leave_alone(self, unit: Unit) -> None:
+        """Leave a unit without a pod for a while, which ends its actions."""
+        unit.pod, unit.pod_due = None, time.monotonic() + self._on.delay
+        unit.agent = Status("lost", "agent is not communicating with the server")
+        while unit.tasks:
+            unit.tasks.popleft().terminate()
+
+    def start_due_pods(self) -> None:
+        """Start the pods of the units that have been without one for long enough."""
+        for model in self._models.values():
+            for unit in model.units():
+                if unit.pod is None and unit.pod_due <= time.monotonic():
+                    unit.agent = Status("idle")
+                    self._start_pod(unit)
 
     def remove_unit(self, unit: Unit) -> None:
         """Remove a unit with its pod and its databags."""

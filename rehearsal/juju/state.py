@@ -29,6 +29,7 @@ MODEL_DEFAULTS: Mapping[str, ConfigValue] = {
     "mode": "requires-prompts",
     "update-status-hook-interval": "5m",
 }
+_LOST = "agent lost, see `juju debug-logs` or `juju show-status-log` for more information"
 LogLine = tuple[float, str, str, str]
 """Time, unit, level and message."""
 
@@ -78,6 +79,10 @@ class Task:
         self.status, self.message, self.return_code = status, message, return_code
         self.completed = time.time()
         self.done.set()
+
+    def terminate(self) -> None:
+        """Note that the pod in which it ran has gone."""
+        self.finish("failed", "terminated", return_code=-1)
 
 
 @dataclass
@@ -137,6 +142,7 @@ class Unit:
     app: "Application"
     number: int
     pod: Pod | None = None
+    pod_due: float = math.inf
     dying: bool = False
     seen: Seen = field(default_factory=Seen)
     workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
@@ -161,7 +167,9 @@ class Unit:
 
     @property
     def status(self) -> Status:
-        """What status shows: that a hook failed, or else what the charm has set."""
+        """The workload status that `juju status` shows."""
+        if self.agent.current == "lost":
+            return Status("unknown", _LOST, self.agent.since)
         return self.error or self.workload
 
     @property

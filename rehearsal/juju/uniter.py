@@ -93,6 +93,7 @@ class Uniter:
         self._runners: dict[Path, _Runner] = {}
         self._stopping = False
         self._turns = 0
+        self._quiet_until = 0.0
 
     def stop(self) -> None:
         """Stop running hooks; those that run are cut off."""
@@ -103,6 +104,10 @@ class Uniter:
             runner.agent.stop()
         for runner in runners:
             runner.thread.join()
+
+    def hold(self) -> None:
+        """Have agents begin no hook for a while, as a controller takes time to tell them."""
+        self._quiet_until = time.monotonic() + self._on.delay
 
     def wake(self) -> None:
         """Have it look for hooks to run. Takes no lock."""
@@ -147,6 +152,9 @@ class Uniter:
         """Return a hook to run."""
         with self._lock:
             self._lifecycle.replace_deleted_pods()
+            self._lifecycle.start_due_pods()
+            if time.monotonic() < self._quiet_until:
+                return None
             for unit in self._order.units(self._units(root)):
                 hook = self._hook_for(unit)
                 if hook:
@@ -193,11 +201,17 @@ class Uniter:
         done = all(u.pod and u.pod.revision == revision and u.seen.started for u in above)
         return revision if done else own
 
+    def _is_replaced(self, unit: Unit) -> bool:
+        return unit.pod is None or unit.pod.revision != self._target(unit)
+
     def _until_next(self, root: Path) -> float:
         with self._lock:
             due = [u.retry_at if u.error else u.update_at for u in self._units(root)]
+            units = (unit for model in self._models.values() for unit in model.units())
+            due += [unit.pod_due for unit in units if unit.pod is None]
         now = time.monotonic()
-        return max(0.0, min([*due, now + _LONGEST_WAIT]) - now)
+        quiet = [self._quiet_until] if self._quiet_until > now else []
+        return max(0.0, min([*due, *quiet, now + _LONGEST_WAIT]) - now)
 
     def _run(self, step: Step, agent: Agent) -> None:
         unit, hook = step.unit, step.hook
@@ -212,7 +226,10 @@ class Uniter:
             self._log(unit, result)
             if unit.app.units.get(unit.number) is not unit:
                 return  # it was removed by force
-            if result.error and hook.action:
+            if hook.action and self._on.delay and self._is_replaced(unit):
+                unit.tasks.popleft().terminate()
+                unit.agent = Status("idle")
+            elif result.error and hook.action:
                 unit.tasks.popleft().finish("failed", "exit status 1", return_code=1)
                 unit.agent = Status("idle")
             elif result.error:

@@ -225,3 +225,15 @@ def test_the_cluster_has_istio_unless_told_otherwise(options: list[str], found: 
     run = execute(*options, sys.executable, "-c", LIST_CRDS)
 
     assert run.stdout == found
+
+
+@pytest.mark.parametrize(("options", "agent"), [(["--delay", "30"], "allocating"), ([], "idle")])
+def test_agents_act_on_a_command_after_the_delay(options: list[str], agent: str):
+    script = f"""
+juju add-model m && juju deploy ./charms/metrics-scraper-k8s scraper --resource scraper-image=i
+for _ in $(seq 30); do juju status | grep 'scraper/0.*idle' && exit; sleep 0.1; done
+juju status | grep 'scraper/0.*{agent}'
+"""
+    run = execute(*options, "sh", "-c", script)
+
+    assert agent in run.stdout

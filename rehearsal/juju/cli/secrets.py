@@ -59,7 +59,7 @@ def update_secret(call: Call) -> None:
         if content and content != changed.revisions[changed.latest].content:
             changed.add_revision(content)
         changed.prune()
-    call.controller.wake()
+    call.controller.changed()
 
 
 @command("remove-secret", "--revision=")
@@ -99,7 +99,7 @@ def _for_each_app(call: Call, change: Callable[[Secret, Application], None]) -> 
         for name in names:
             if name in apps:
                 change(changed, apps[name])
-    call.controller.wake()
+    call.controller.changed()
     if missing:
         raise JujuError(f"failed to grant/revoke secret: {', '.join(missing)}")
 
