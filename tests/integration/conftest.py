@@ -5,15 +5,15 @@ from collections.abc import Generator
 import jubilant
 import pytest
 
+from demo.table import EXPECTED, Expected
 from rehearsal.rehearsal import Rehearsal
-from tests.integration import demo
-from tests.story.table import EXPECTED, Expected
+from tests.integration import deployment
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--juju",
-        choices=tuple(demo.SETTLING),
+        choices=tuple(deployment.SETTLING),
         default="rehearsal",
         help="what the tests run on: the rehearsal (default), or, as `real`, the juju on PATH",
     )
@@ -35,7 +35,9 @@ def on_path(request: pytest.FixtureRequest) -> Generator[None]:
 
 def _refuse_unpacked() -> None:
     """End the tests if a charm is not packed, which a real Juju would find only in each of them."""
-    unpacked = [str(charm) for charm in map(demo.charm, demo.CHARMS) if not charm.exists()]
+    unpacked = [
+        str(charm) for charm in map(deployment.charm, deployment.CHARMS) if not charm.exists()
+    ]
     if unpacked:
         pytest.exit(f"first `make pack`: there is no {', '.join(unpacked)}", returncode=2)
 
@@ -43,8 +45,8 @@ def _refuse_unpacked() -> None:
 @pytest.fixture(scope="module")
 def juju(juju: jubilant.Juju, request: pytest.FixtureRequest) -> jubilant.Juju:
     """A model with `bundles/demo.yaml` deployed, which is destroyed in the end."""
-    juju.wait_timeout = demo.SETTLING[str(request.config.getoption("--juju"))]
-    demo.deploy(juju, "demo.yaml")
+    juju.wait_timeout = deployment.SETTLING[str(request.config.getoption("--juju"))]
+    deployment.deploy(juju, "demo.yaml")
     return juju
 
 

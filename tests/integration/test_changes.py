@@ -3,8 +3,8 @@
 import jubilant
 import pytest
 
-from tests.integration import demo
-from tests.story.table import Expected, Row
+from demo.table import Expected, Row
+from tests.integration import deployment
 
 
 def without(port: str, row: Row) -> Row:
@@ -19,20 +19,20 @@ def test_what_a_relation_allows_ends_with_it(
     ends = f"producer:{relation}", f"scraper:{relation}"
 
     juju.remove_relation(*ends)
-    demo.assert_gets(juju, "scraper/0", without(port, expected.related))
+    deployment.assert_gets(juju, "scraper/0", without(port, expected.related))
 
     juju.integrate(*ends)
-    demo.assert_gets(juju, "scraper/0", expected.related)
+    deployment.assert_gets(juju, "scraper/0", expected.related)
 
 
 def test_who_becomes_related_is_allowed_as_long_as_it_is(juju: jubilant.Juju, expected: Expected):
     for relation in ("metrics", "data"):
         juju.integrate(f"producer:{relation}", f"outsider:{relation}")
-    demo.assert_gets(juju, "outsider/0", expected.related)
+    deployment.assert_gets(juju, "outsider/0", expected.related)
 
     for relation in ("metrics", "data"):
         juju.remove_relation(f"producer:{relation}", f"outsider:{relation}")
-    demo.assert_gets(juju, "outsider/0", expected.nothing)
+    deployment.assert_gets(juju, "outsider/0", expected.nothing)
 
 
 def test_who_leaves_the_mesh_may_call_nothing_until_it_rejoins(
@@ -41,15 +41,15 @@ def test_who_leaves_the_mesh_may_call_nothing_until_it_rejoins(
     ends = "scraper:service-mesh", "mesh:service-mesh"
 
     juju.remove_relation(*ends)
-    demo.settle(juju)
+    deployment.settle(juju)
     assert juju.status().apps["scraper"].app_status.message == "not on a service mesh"
-    assert demo.in_kubernetes(juju, demo.LABEL_ON + "scraper", wanted=False) == []
-    demo.assert_gets(juju, "scraper/0", expected.nothing)
+    assert deployment.in_kubernetes(juju, deployment.LABEL_ON + "scraper", wanted=False) == []
+    deployment.assert_gets(juju, "scraper/0", expected.nothing)
 
     juju.integrate(*ends)
-    demo.settle(juju)
-    assert demo.in_kubernetes(juju, demo.LABEL_ON + "scraper", wanted=True)
-    demo.assert_gets(juju, "scraper/0", expected.related)
+    deployment.settle(juju)
+    assert deployment.in_kubernetes(juju, deployment.LABEL_ON + "scraper", wanted=True)
+    deployment.assert_gets(juju, "scraper/0", expected.related)
 
 
 def test_a_unit_calls_and_is_called_as_the_others_of_its_application(
@@ -59,44 +59,44 @@ def test_a_unit_calls_and_is_called_as_the_others_of_its_application(
 
     for app in apps:
         juju.add_unit(app)
-    demo.settle(juju)
+    deployment.settle(juju)
     assert set(juju.status().apps["producer"].units) == {f"producer/{n}" for n in range(3)}
-    demo.assert_gets(juju, "scraper/1", expected.related)
-    demo.assert_gets(juju, "outsider/1", expected.nothing)
+    deployment.assert_gets(juju, "scraper/1", expected.related)
+    deployment.assert_gets(juju, "outsider/1", expected.nothing)
 
     for app in apps:
         juju.remove_unit(app, num_units=1)
-    demo.settle(juju)
-    demo.assert_gets(juju, "scraper/0", expected.related)
-    demo.assert_gets(juju, "outsider/0", expected.nothing)
+    deployment.settle(juju)
+    deployment.assert_gets(juju, "scraper/0", expected.related)
+    deployment.assert_gets(juju, "outsider/0", expected.nothing)
 
 
-@pytest.mark.parametrize("app", demo.CHARMS)
+@pytest.mark.parametrize("app", deployment.CHARMS)
 def test_a_refresh_changes_nothing(juju: jubilant.Juju, expected: Expected, app: str):
     before = juju.status().apps[app].charm_rev
 
-    juju.refresh(app, path=demo.charm(app))
-    demo.settle(juju)
+    juju.refresh(app, path=deployment.charm(app))
+    deployment.settle(juju)
 
     assert juju.status().apps[app].charm_rev > before
-    demo.assert_gets(juju, "scraper/0", expected.related)
-    demo.assert_gets(juju, "outsider/0", expected.nothing)
+    deployment.assert_gets(juju, "scraper/0", expected.related)
+    deployment.assert_gets(juju, "outsider/0", expected.nothing)
 
 
 def test_of_an_application_that_is_removed_nothing_is_left(juju: jubilant.Juju, expected: Expected):
-    assert demo.in_kubernetes(juju, "scraper", wanted=True)
+    assert deployment.in_kubernetes(juju, "scraper", wanted=True)
 
-    demo.remove(juju, "scraper")
+    deployment.remove(juju, "scraper")
 
-    assert demo.in_kubernetes(juju, "scraper", wanted=False) == []
-    assert demo.in_kubernetes(juju, "producer", wanted=True)
-    demo.assert_gets(juju, "outsider/0", expected.nothing)
+    assert deployment.in_kubernetes(juju, "scraper", wanted=False) == []
+    assert deployment.in_kubernetes(juju, "producer", wanted=True)
+    deployment.assert_gets(juju, "outsider/0", expected.nothing)
 
 
 def test_of_a_mesh_that_is_removed_nothing_is_left_and_nobody_is_denied(juju: jubilant.Juju):
-    assert demo.in_kubernetes(juju, "", wanted=True)
+    assert deployment.in_kubernetes(juju, "", wanted=True)
 
-    demo.remove(juju, "mesh")
+    deployment.remove(juju, "mesh")
 
-    assert demo.in_kubernetes(juju, "", wanted=False) == []
-    demo.assert_gets(juju, "outsider/0", demo.ANYTHING)
+    assert deployment.in_kubernetes(juju, "", wanted=False) == []
+    deployment.assert_gets(juju, "outsider/0", deployment.ANYTHING)

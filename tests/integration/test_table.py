@@ -6,8 +6,8 @@ from typing import Any
 import jubilant
 import pytest
 
-from tests.integration import demo
-from tests.story.table import CALLS, Expected, Row, observe
+from demo.table import CALLS, Expected, Row, observe
+from tests.integration import deployment
 
 CALLERS = ("scraper", "outsider")
 
@@ -15,18 +15,18 @@ CALLERS = ("scraper", "outsider")
 def test_who_is_related_may_make_the_calls_that_its_relations_give(
     juju: jubilant.Juju, expected: Expected
 ):
-    demo.assert_gets(juju, "scraper/0", expected.related)
+    deployment.assert_gets(juju, "scraper/0", expected.related)
 
 
 def test_who_is_not_related_may_call_nothing(juju: jubilant.Juju, expected: Expected):
-    demo.assert_gets(juju, "outsider/0", expected.nothing)
+    deployment.assert_gets(juju, "outsider/0", expected.nothing)
 
 
 @pytest.fixture(scope="module")
 def observed(juju: jubilant.Juju, expected: Expected) -> dict[str, Row]:
     """What came of the calls of each caller, once all is in force, or should be."""
-    demo.differences(juju, "scraper/0", expected.related)
-    model = demo.model(juju)
+    deployment.differences(juju, "scraper/0", expected.related)
+    model = deployment.model(juju)
     return {caller: observe(juju, f"{caller}/0", "producer", model) for caller in CALLERS}
 
 
@@ -69,6 +69,6 @@ def test_there_is_a_policy_for_each_call_that_is_allowed_and_for_no_other(
 ):
     method, port, path = parts(call)
     request = f":{port} on units of" if method == "unit" else f"{method} :{port} {path} on Service"
-    policy = f"{caller} of {demo.model(juju)} may call {request} producer"
+    policy = f"{caller} of {deployment.model(juju)} may call {request} producer"
 
     assert (policy in accepted) is (observed[caller][call] != "denied"), accepted

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STORY = "tests/story"
+STORY = f"exec {sys.executable} -m demo"
 RESULTS = 56
 
 
@@ -21,7 +21,7 @@ def tell(
     folder: Path, kept: Path, patience: float, *options: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the demo of a checkout, and keep what the run has written."""
-    story = f"{sys.executable} {folder / STORY} --patience {patience}"
+    story = f"(cd {folder}; {STORY} --patience {patience})"
     keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
     return subprocess.run(
         [
@@ -112,7 +112,7 @@ def test_without_istio_pods_and_ports_decide(tmp_path: Path):
 
 
 def copy(folder: Path) -> Path:
-    for name in ("bundles", "charms", "tests"):
+    for name in ("bundles", "charms", "demo"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".*"))
     return folder
 
@@ -145,7 +145,7 @@ def test_a_policy_that_allows_too_little_fails_and_names_the_cell(tmp_path: Path
 
 
 def test_what_juju_refused_is_said():
-    script = f"juju add-model demo; exec {sys.executable} {STORY}"
+    script = f"juju add-model demo; {STORY}"
 
     told = subprocess.run(
         [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script],
@@ -160,8 +160,8 @@ def test_what_juju_refused_is_said():
 
 
 LOOK = """
-from stage import Stage
-from telling import Teller
+from demo.stage import Stage
+from demo.telling import Teller
 
 stage = Stage(0, Teller())
 stage.leftovers(wanted=False)
@@ -183,7 +183,7 @@ def test_a_cluster_that_was_named_and_cannot_be_asked_is_a_difference(
     config = tmp_path / "config"
     config.write_text(KUBECONFIG)
     environment = {key: os.environ[key] for key in os.environ if key != "KUBECONFIG"}
-    environment |= {"PYTHONPATH": STORY, "HOME": str(tmp_path)}
+    environment |= {"HOME": str(tmp_path)}
     environment |= {"KUBECONFIG": str(config)} if named else {}
 
     told = subprocess.run(

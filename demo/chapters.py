@@ -4,11 +4,11 @@ import pathlib
 import tempfile
 import time
 
-from stage import Stage
-from table import Expected
-from telling import Teller
+from demo.stage import Stage
+from demo.table import Expected
+from demo.telling import Teller
 
-BUNDLES = pathlib.Path(__file__).parents[2] / "bundles"
+BUNDLES = pathlib.Path(__file__).parents[1] / "bundles"
 
 
 class Story:

@@ -4,17 +4,18 @@ It deploys the bundles, has the callers call, changes who is on the mesh and who
 everything, and shows for each what was expected beside what was observed. Exits with 1 if anything
 differs.
 
-    python -m rehearsal exec python tests/story       # without a cluster
-    python tests/story                                # on the controller that you are logged in to
+    python -m rehearsal exec python -m demo       # without a cluster
+    python -m demo                                # on the controller that you are logged in to
 """
 
 import argparse
 import sys
 
 import jubilant
-from chapters import Story
-from stage import FAILURES, Stage
-from telling import Teller
+
+from demo.chapters import Story
+from demo.stage import FAILURES, Stage
+from demo.telling import Teller
 
 
 def main() -> int:

@@ -12,8 +12,8 @@ import jubilant
 import lightkube
 from lightkube.resources.apps_v1 import StatefulSet
 
-from tests.story import leftovers
-from tests.story.table import Line, Row, observe, row
+from demo import leftovers
+from demo.table import Line, Row, observe, row
 
 ROOT = Path(__file__).parents[2]
 CHARMS = {

@@ -5,10 +5,11 @@ import time
 from dataclasses import replace
 
 import jubilant
-from leftovers import UnknownError, look
 from rich.markup import escape
-from table import EXPECTED, Expected, Line, Row, observe
-from telling import Teller
+
+from demo.leftovers import UnknownError, look
+from demo.table import EXPECTED, Expected, Line, Row, observe
+from demo.telling import Teller
 
 FAILURES = (jubilant.CLIError, jubilant.TaskError, jubilant.WaitError, TimeoutError, ValueError)
 """What jubilant raises where juju, an action or the waiting fails."""

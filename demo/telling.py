@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
-from table import CALLS, Line, Row
+
+from demo.table import CALLS, Line, Row
 
 _WIDTH = 100
 _GO_ON = """\
@@ -17,7 +18,7 @@ To go on: type at it yourself (README, Run it); change what is allowed in
 charms/metrics-producer-k8s/src/charm.py and run this again; copy a charm (README, Make it
 yours)."""
 _CHANGED = """\
-If you have changed who may call: what is expected stands in tests/story/table.py."""
+If you have changed who may call: what is expected stands in demo/table.py."""
 _COLOURS = {"200": "green", "denied": "red"}
 
 
