@@ -10,7 +10,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: .venv/ready ## see who may call whom, and why, in seconds
-	@$(IN)/python -m rehearsal exec $(IN)/python -m demo
+	@$(IN)/python -m rehearsal exec $(IN)/python -m demo --patience 15
 
 shell: .venv/ready ## the same bundle, to type at: a shell in which juju is the rehearsal's
 	@$(IN)/python -m rehearsal shell bundles/demo.yaml

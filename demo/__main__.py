@@ -1,8 +1,7 @@
 """The story of the demo, told with the `juju` on PATH.
 
-It deploys the bundles, has the callers call, changes who is on the mesh and who is related, removes
-everything, and shows for each what was expected beside what was observed. Exits with 1 if anything
-differs.
+It deploys the bundles, has the callers call, changes the mesh and the relations, and removes
+everything. It shows the expected results beside the observed ones, and exits with 1 if any differs.
 
     python -m rehearsal exec python -m demo       # without a cluster
     python -m demo                                # on the controller that you are logged in to
@@ -13,6 +12,7 @@ import sys
 
 import jubilant
 
+from demo import patience
 from demo.chapters import Story
 from demo.stage import FAILURES, Stage
 from demo.telling import Teller
@@ -27,9 +27,9 @@ def main() -> int:
     parser.add_argument(
         "--patience",
         type=float,
-        default=15,
+        default=patience.SECONDS,
         metavar="SECONDS",
-        help="how long a change may take to take effect (default: 15)",
+        help=f"how long a command may take to take effect (default: {patience.SECONDS:.0f})",
     )
     arguments = parser.parse_args()
     teller = Teller()
@@ -44,12 +44,12 @@ def main() -> int:
     except FileNotFoundError:
         teller.failure("there is no juju on PATH; `make demo` brings its own", "")
         return 1
-    teller.verdict(stage.differences, stage.looks)
+    teller.verdict(stage.differences, stage.looks, stage.cause)
     return 1 if stage.differences else 0
 
 
 def _reason(error: Exception) -> str:
-    """Return what juju said, if it was juju that failed."""
+    """Return the error message of juju if juju failed, else the first line of the error."""
     said = error.stderr if isinstance(error, jubilant.CLIError) else ""
     return said.strip() if said else str(error).partition("\n")[0]
 

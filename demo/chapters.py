@@ -3,21 +3,25 @@
 import pathlib
 import tempfile
 import time
+from collections.abc import Callable
 
 from demo.stage import Stage
 from demo.table import Expected
 from demo.telling import Teller
 
 BUNDLES = pathlib.Path(__file__).parents[1] / "bundles"
+MEMBERSHIP = ("scraper:service-mesh", "mesh:service-mesh")
+DATA = ("producer:data", "scraper:data")
+IDENTITY = ("scraper:require-cmr-mesh", "producer:provide-cmr-mesh")
 
 
 class Story:
     """The demo in two models.
 
     Args:
-        model: name of the first model, which the story adds. The second one's begins with it.
-        stage: where it is played.
-        teller: shows it.
+        model: name of the first model, with which the name of the second one begins.
+        stage: runs the commands.
+        teller: shows the chapters.
     """
 
     expected: Expected
@@ -28,7 +32,7 @@ class Story:
         self._tell = teller
 
     def tell(self) -> None:
-        """Tell it from the first chapter to the last."""
+        """Tell the chapters in order."""
         self.deploy()
         self.another_model()
         self.leave_and_rejoin()
@@ -37,7 +41,7 @@ class Story:
         self.remove_everything()
 
     def deploy(self) -> None:
-        """Chapter one: one command, and who may call whom."""
+        """Chapter one: one command deploys the demo, and callers try every call."""
         self._tell.chapter(
             "1. Deploy",
             "A producer of metrics, a scraper that is related to it, and an outsider that is not.\n"
@@ -57,7 +61,7 @@ class Story:
         self._stage.explain("outsider", "GET", "/data")
 
     def another_model(self) -> None:
-        """Chapter two: who comes from another model is allowed once it is known by name."""
+        """Chapter two: a caller in another model is allowed while its identity is known."""
         self._tell.chapter(
             "2. Another model",
             "A scraper in a model of its own consumes what the producer offers. Juju does not\n"
@@ -67,42 +71,41 @@ class Story:
         with tempfile.TemporaryDirectory() as folder:
             self._deploy("demo-remote.yaml", *self._offer(folder))
         self._stage.settle("deploying")
-        told = ("scraper:require-cmr-mesh", "producer:provide-cmr-mesh")
         self._scraper("remote, unknown", allowed=False)
-        self._stage.do("integrate", *told)
-        self._scraper("remote, known", allowed=True)
-        self._stage.do("remove-relation", *told)
+        self._stage.do("integrate", *IDENTITY)
+        self._scraper("remote, known", allowed=True, find_cause=self._undelivered)
+        self._stage.do("remove-relation", *IDENTITY)
         self._scraper("remote, unknown", allowed=False)
 
     def leave_and_rejoin(self) -> None:
-        """Chapter three: without the mesh, a relation is not enough."""
+        """Chapter three: a related caller off the mesh is denied."""
         self._tell.chapter(
             "3. Leave the mesh, and rejoin",
             "The scraper stays related to the producer. Off the mesh it has no identity to show.",
         )
         self._stage.switch(self._model)
-        self._stage.do("remove-relation", "scraper:service-mesh", "mesh:service-mesh")
-        self._stage.settle("leaving")
+        self._stage.do("remove-relation", *MEMBERSHIP)
+        self._stage.settle("leaving", without=MEMBERSHIP)
         self._scraper("scraper off the mesh", allowed=False)
         self._stage.explain("scraper", "GET", "/data")
-        self._stage.do("integrate", "scraper:service-mesh", "mesh:service-mesh")
+        self._stage.do("integrate", *MEMBERSHIP)
         self._stage.settle("rejoining")
         self._scraper("scraper, rejoined", allowed=True)
 
     def remove_data(self) -> None:
-        """Chapter four: what a relation allowed ends with it."""
+        """Chapter four: the calls that a relation allows end with it."""
         self._tell.chapter(
             "4. Remove a relation",
             "The relation `data` ends, and with it the calls that it allowed. `metrics` stays.",
         )
-        self._stage.do("remove-relation", "producer:data", "scraper:data")
+        self._stage.do("remove-relation", *DATA)
         start = time.monotonic()
         line = "scraper without data", "scraper/0", self.expected.metrics_only
         self._stage.show(line, model=self._model)
         self._stage.in_force_since(start)
         self._stage.explain("scraper", "GET", "/data")
-        self._stage.settle("settling")
-        self._stage.do("integrate", "producer:data", "scraper:data")
+        self._stage.settle("settling", without=DATA)
+        self._stage.do("integrate", *DATA)
 
     def another_unit(self) -> None:
         """Chapter five: units come with their application's identity and policies."""
@@ -117,7 +120,7 @@ class Story:
         self._stage.show(line, model=self._model)
 
     def remove_everything(self) -> None:
-        """Chapter six: nothing of the mesh is left."""
+        """Chapter six: removing the mesh leaves nothing of it."""
         self._tell.chapter(
             "6. Remove everything",
             "The mesh goes first. What it and those on it have made in Kubernetes goes with it.",
@@ -132,14 +135,19 @@ class Story:
         self._stage.do("deploy", str(BUNDLES / bundle), *options, "--trust", shown=shown)
 
     def _offer(self, folder: str) -> list[str]:
-        """Return what has the second bundle consume from a first model of another name."""
+        """Return the option by which the second bundle finds a first model of another name."""
         if self._model == "demo":
             return []
         overlay = pathlib.Path(folder) / "offer.yaml"
         overlay.write_text(f"saas: {{producer: {{url: admin/{self._model}.producer}}}}\n")
         return ["--overlay", str(overlay)]
 
-    def _scraper(self, name: str, *, allowed: bool) -> None:
+    def _undelivered(self) -> str:
+        return self._stage.undelivered(self._model)
+
+    def _scraper(
+        self, name: str, *, allowed: bool, find_cause: Callable[[], str] | None = None
+    ) -> None:
         """Have the scraper of the model in focus call the producer."""
         row = self.expected.related if allowed else self.expected.nothing
-        self._stage.show((name, "scraper/0", row), model=self._model)
+        self._stage.show((name, "scraper/0", row), model=self._model, find_cause=find_cause)

@@ -1,10 +1,9 @@
-"""What a mesh has in Kubernetes: policies, labels on pods and Services, the record of them."""
+"""The objects of a mesh in Kubernetes: policies, labels on pods and Services, records of labels."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import lightkube
-from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import (
     create_namespaced_resource,  # pyright: ignore[reportUnknownVariableType] - as lightkube has it
 )
@@ -13,60 +12,44 @@ from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, Service
 from lightkube.resources.networking_v1 import NetworkPolicy
 
+from demo.cluster import ask, name, objects
+
 _AuthorizationPolicy = create_namespaced_resource(
     "security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies"
 )
 _CRD = "authorizationpolicies.security.istio.io"
-_HTTPError: type[Exception] = ApiError.__mro__[2]
-"""What the HTTP client raises that lightkube has, which goes by httpx or by httpx2."""
 _LABEL = "istio.io/"
-"""How a label begins by which something is on the mesh."""
+"""The prefix of labels by which pods and Services are on the mesh."""
 _RECORD = "juju-service-mesh-"
-"""How the name of a ConfigMap begins in which an application keeps which labels it has set."""
-
-
-class UnknownError(Exception):
-    """Kubernetes cannot be asked; the message says why."""
+"""The prefix of ConfigMaps in which applications record the labels that they have set."""
 
 
 def look(namespace: str) -> list[str]:
-    """Return what there is in a namespace because of a mesh, a line each.
+    """Return a line for each object and label that a mesh has made in a namespace.
 
     Raises:
         UnknownError: there is no KUBECONFIG, or the API does not answer.
     """
-    try:
-        with lightkube.Client(namespace=namespace) as client:
-            return list(_look(client))
-    except (ConfigError, _HTTPError) as error:
-        raise UnknownError(str(error)) from error
+    with ask(namespace) as client:
+        return list(_look(client))
 
 
 def _look(client: lightkube.Client) -> Iterator[str]:
     policies = [_AuthorizationPolicy] if _has_istio(client) else []
     for kind in (*policies, NetworkPolicy):
-        for found in _objects(client, kind):
-            yield f"{found['kind']} {_name(found)}"
-    for found in _objects(client, ConfigMap):
-        if _name(found).startswith(_RECORD):
-            yield f"ConfigMap {_name(found)}"
-    for found in _objects(client, Service):
-        yield from _labels(f"Service {_name(found)}", found["metadata"])
-    for found in _objects(client, StatefulSet):
-        yield from _labels(f"pods of {_name(found)}", found["spec"]["template"]["metadata"])
+        for found in objects(client, kind):
+            yield f"{found['kind']} {name(found)}"
+    for found in objects(client, ConfigMap):
+        if name(found).startswith(_RECORD):
+            yield f"ConfigMap {name(found)}"
+    for found in objects(client, Service):
+        yield from _labels(f"Service {name(found)}", found["metadata"])
+    for found in objects(client, StatefulSet):
+        yield from _labels(f"pods of {name(found)}", found["spec"]["template"]["metadata"])
 
 
 def _has_istio(client: lightkube.Client) -> bool:
-    return _CRD in map(_name, _objects(client, CustomResourceDefinition))
-
-
-def _objects(client: lightkube.Client, kind: Any) -> list[dict[str, Any]]:
-    found: Any = client.list(kind)  # pyright: ignore[reportUnknownMemberType] - as lightkube has it
-    return [each.to_dict() for each in found]
-
-
-def _name(found: dict[str, Any]) -> str:
-    return str(found["metadata"]["name"])
+    return _CRD in map(name, objects(client, CustomResourceDefinition))
 
 
 def _labels(what: str, metadata: dict[str, Any]) -> Iterator[str]:

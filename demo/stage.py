@@ -1,49 +1,57 @@
-"""What the story is played on: models of a Juju, reached by the `juju` on PATH."""
+"""The models that the story is played on, reached by the `juju` on PATH."""
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import jubilant
 from rich.markup import escape
 
-from demo.leftovers import UnknownError, look
-from demo.table import EXPECTED, Expected, Line, Row, observe
+from demo import patience, undelivered
+from demo.cluster import UnknownError
+from demo.leftovers import look
+from demo.table import AUTHORIZATION_POLICIES, EXPECTED, Expected, Line, Row, observe
 from demo.telling import Teller
 
 FAILURES = (jubilant.CLIError, jubilant.TaskError, jubilant.WaitError, TimeoutError, ValueError)
-"""What jubilant raises where juju, an action or the waiting fails."""
+"""The errors of jubilant when juju, an action or a wait fails."""
 PRODUCER = "producer"
-_BETWEEN_LOOKS = 0.05
-"""Seconds between two attempts to find what is expected."""
+OFFERED = ("metrics", "data", "provide-cmr-mesh")
+"""The endpoints of the producer at which a caller of another model joins."""
+_SOON = 60.0
+"""Seconds after which the cause of a difference is looked for, which makes further waiting vain."""
 _LOG_LINES = 20
 """How much of the log is shown when the story cannot go on."""
 
 
 class Stage:
-    """Does what the story tells, shows it, and keeps what was observed.
+    """Runs and shows the commands of the story, and keeps the differences.
 
     Args:
-        patience: seconds that a change has to take effect, once Juju has settled.
-        teller: shows it.
+        seconds: how long a command may take to take effect.
+        teller: shows the commands and the results.
 
     Attributes:
-        differences: what was not as expected, a sentence each.
+        differences: a sentence for each result that is not as expected.
+        cause: the sentences that explain differences, if a cause is known.
         looks: how many cells and lists were compared.
     """
 
-    def __init__(self, patience: float, teller: Teller) -> None:
-        self._patience = patience
+    def __init__(self, seconds: float, teller: Teller) -> None:
+        self._seconds = seconds
         self._tell = teller
         self._models: dict[str, jubilant.Juju] = {}
         self._in_focus = ""
+        self._expected = AUTHORIZATION_POLICIES
         self.differences: list[str] = []
+        self.cause = ""
         self.looks = 0
 
     def add_model(self, name: str) -> None:
         """Add a model, which has the focus from then on."""
         self._tell.command(("add-model", name))
-        juju = jubilant.Juju(wait_timeout=900)
+        juju = jubilant.Juju(wait_timeout=patience.SETTLING)
         juju.cli("add-model", name, include_model=False)
         juju.model = name
         self._models[name], self._in_focus = juju, name
@@ -60,65 +68,71 @@ class Stage:
             del self._models[name]
 
     def do(self, *words: str, of_model: bool = True, shown: tuple[str, ...] = ()) -> None:
-        """Run a command of juju, and show it."""
+        """Show a juju command and run it."""
         self._tell.command(shown or words)
         self._juju.cli(*words, include_model=of_model)
 
-    def settle(self, what: str) -> None:
-        """Wait until the model's applications are active and their agents have nothing to do."""
-
-        def settled(status: jubilant.Status) -> bool:
-            ready = [app for app in status.apps if jubilant.all_active(status, app)]
-            complete = [
-                app for app in ready if len(status.apps[app].units) == status.apps[app].scale
-            ]
-            show(f"{len(complete)} of {len(status.apps)} applications are active")
-            return len(complete) == len(status.apps) and jubilant.all_agents_idle(status)
-
+    def settle(self, what: str, without: tuple[str, str] | None = None) -> None:
+        """Wait until the commands so far have taken effect, such as a relation that was removed."""
         with self._tell.progress(what) as show:
-            self._juju.wait(settled, error=jubilant.any_error, delay=0.1)
+            if without:
+                patience.wait_until_unrelated(self._juju, *without)
+            patience.settle(self._juju, show=show)
 
     def expected(self) -> Expected:
-        """Return what callers should get, by what the mesh enforces policies with."""
-        results = self._juju.run("mesh/leader", "policies").results
+        """Return the results that callers should get under the mesh's kind of policies."""
+        results = self._run("policies").results
         if results["unenforced"]:
             self._tell.say(f"{results['unenforced']}.")
         if results["enforcement"] not in EXPECTED:
             raise ValueError("nothing is enforced here, so there is nothing to see")
-        return EXPECTED[results["enforcement"]]
+        self._expected = EXPECTED[results["enforcement"]]
+        return self._expected
 
-    def show(self, *wanted: tuple[str, str, Row], model: str) -> None:
-        """Have units call the producer of a model; show what was expected beside what came.
+    def show(
+        self,
+        *wanted: tuple[str, str, Row],
+        model: str,
+        find_cause: Callable[[], str] | None = None,
+    ) -> None:
+        """Have units call the producer of a model; show the expected results beside the observed.
 
         Args:
-            wanted: what to call the caller in the table, its unit, and what it should get.
+            wanted: for each caller, its name in the table, its unit, and its expected results.
             model: the producer's.
+            find_cause: returns why further waiting is vain, if a caller soon gets other results.
         """
-        lines = [self._observe(Line(name, row, {}), unit, model) for name, unit, row in wanted]
+        lines = [
+            self._observe(Line(name, row, {}), unit, model, find_cause)
+            for name, unit, row in wanted
+        ]
         self._tell.table(lines)
-        for line in lines:
-            self.looks += len(line.expected)
-            self.differences += line.differences()
+        if self.cause and find_cause:
+            self._tell.say(f"[yellow]{escape(self.cause)}[/yellow]")
+
+    def undelivered(self, model: str) -> str:
+        """Return the defect that keeps relations from the producer of a model, if there is one."""
+        unit = self._models[model].show_unit(f"{PRODUCER}/0")
+        return undelivered.REASON if undelivered.is_so(unit, OFFERED) else ""
 
     def explain(self, caller: str, method: str, path: str) -> None:
-        """Have the mesh say why a call on the producer's Service is allowed or denied."""
+        """Ask the mesh why a call on the producer's Service is allowed or denied."""
         call = {"from": caller, "to": PRODUCER, "port": 8080, "method": method, "path": path}
         words = [f"{name}={value}" for name, value in call.items()]
         self._tell.command(("run", "mesh/leader", "explain", *words))
-        results = self._juju.run("mesh/leader", "explain", call).results
+        results = self._run("explain", call).results
         self._tell.say(f"{results['verdict']}: {results['reason']}")
 
     def in_force_since(self, start: float) -> None:
-        """Say how long it took since a moment of `time.monotonic`."""
+        """Say how many seconds have passed since a moment of `time.monotonic`."""
         self._tell.say(f"[dim]in force {time.monotonic() - start:.1f} s after the command[/dim]")
 
     def leftovers(self, *, wanted: bool) -> None:
-        """Show what the mesh has in Kubernetes in the model, and whether that should be nothing."""
+        """Show the objects of the mesh in Kubernetes, once there are some or none, as wanted."""
         try:
-            there, deadline = look(self._in_focus), time.monotonic() + self._patience
-            while bool(there) is not wanted and time.monotonic() < deadline:
-                time.sleep(_BETWEEN_LOOKS)
-                there = look(self._in_focus)
+            there = patience.until(
+                lambda: look(self._in_focus), lambda found: bool(found) is wanted, self._seconds
+            )
         except UnknownError as error:
             self._cannot_look(f"Kubernetes cannot be asked what is there: {error}")
             return
@@ -130,14 +144,14 @@ class Stage:
             )
 
     def _cannot_look(self, reason: str) -> None:
-        """Say so; where a cluster was named to look at, that is not as expected."""
+        """Say why Kubernetes cannot be asked: a difference, if KUBECONFIG names a cluster."""
         self._tell.say(f"[yellow]{escape(reason)}[/yellow]")
         if "KUBECONFIG" in os.environ:
             self.looks += 1
             self.differences.append(reason)
 
     def failures(self) -> str:
-        """Return which units are in error, and why; nothing if none is."""
+        """Return the units in error with their messages, or an empty text."""
         try:
             apps = self._juju.status().apps.values()
         except jubilant.CLIError:
@@ -150,7 +164,7 @@ class Stage:
         )
 
     def surroundings(self) -> str:
-        """Return the model's status and the last of its log, for whoever has to find the cause."""
+        """Return the model's status and the end of its log, in which to find the cause."""
         try:
             return f"{self._juju.cli('status')}\n{self._juju.debug_log(limit=_LOG_LINES)}"
         except jubilant.CLIError as error:
@@ -160,13 +174,39 @@ class Stage:
     def _juju(self) -> jubilant.Juju:
         return self._models.get(self._in_focus) or jubilant.Juju()
 
-    def _observe(self, line: Line, unit: str, model: str) -> Line:
-        """Call until the answers are as expected, or there has been time enough for that."""
-        deadline = time.monotonic() + self._patience
+    def _run(self, action: str, params: Mapping[str, object] | None = None) -> jubilant.Task:
+        """Run an action of the mesh."""
+        return patience.run(self._juju, "mesh/leader", action, params)
+
+    def _observe(
+        self, line: Line, unit: str, model: str, find_cause: Callable[[], str] | None
+    ) -> Line:
+        """Call until the results are as expected, or the time is over, and count differences."""
+        start = time.monotonic()
         with self._tell.waiting(f"calling as {unit}") as show:
-            while True:
-                line = replace(line, observed=observe(self._juju, unit, PRODUCER, model))
-                if not line.differences() or time.monotonic() > deadline:
-                    return line
-                show(line.differences()[0])
-                time.sleep(_BETWEEN_LOOKS)
+            line = self._call(line, unit, model, min(self._seconds, _SOON), show)
+            cause = find_cause() if line.differences() and find_cause else ""
+            if line.differences() and not cause and self._seconds > _SOON:
+                line = self._call(line, unit, model, self._seconds - _SOON, show)
+        self.cause = cause or self.cause
+        waited = f"after {time.monotonic() - start:.0f} s"
+        self.looks += len(line.expected)
+        self.differences += [f"{difference} {waited}" for difference in line.differences()]
+        return line
+
+    def _call(
+        self, line: Line, unit: str, model: str, seconds: float, show: Callable[[str], None]
+    ) -> Line:
+        """Call again and again, for some seconds at most, until the results are as expected."""
+        denials = self._expected.denials
+
+        def call() -> Line:
+            observed = observe(self._juju, unit, PRODUCER, model, denials)
+            return replace(line, observed=observed)
+
+        return patience.until(
+            call,
+            lambda found: not found.differences(),
+            seconds,
+            lambda found: show(found.differences()[0]),
+        )

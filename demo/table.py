@@ -1,10 +1,12 @@
-"""Who may call whom: what each caller should get, and what it got when it tried."""
+"""The table of callers and calls: the expected results, and the observed ones."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jubilant
+
+from demo import patience
 
 CALLS = (
     "GET :9090/metrics",
@@ -30,27 +32,33 @@ NOTHING = row("denied", "denied", "denied", "denied", "denied", "denied")
 
 @dataclass(frozen=True)
 class Expected:
-    """What callers should get, by who they are to the producer.
+    """The results that callers should get, by their relation to the producer.
 
     Attributes:
         related: on the mesh, and related by `metrics` and `data`.
         metrics_only: on the mesh, and related by `metrics`.
         nothing: not related, not on the mesh, or from another model and not yet known by name.
+        denials: results of the probe that mean that a policy has denied the call.
     """
 
     related: Row
     metrics_only: Row
+    denials: frozenset[str]
     nothing: Row = field(default_factory=lambda: NOTHING)
 
 
 AUTHORIZATION_POLICIES = Expected(
     related=row("200", "200", "denied", "denied", "200", "denied"),
     metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
+    # A proxy answers or hangs up. Who cannot be reached at all is down, and that is no denial.
+    denials=frozenset({"denied", "timeout"}),
 )
 NETWORK_POLICIES = Expected(
     # They know pods and ports alone: on a port that is open to a caller, every call is.
     related=row("200", "200", "201", "200", "200", "200"),
     metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
+    # Some networks drop a packet that they deny, others reject the connection.
+    denials=frozenset({"denied", "timeout", "unreachable"}),
 )
 EXPECTED = {"authorization-policy": AUTHORIZATION_POLICIES, "network-policy": NETWORK_POLICIES}
 """By what the mesh enforces policies with."""
@@ -73,33 +81,33 @@ class Line:
         ]
 
 
-def observe(juju: jubilant.Juju, caller: str, producer: str, model: str) -> Row:
-    """Have a unit of a scraper make every call and return what came of each.
+def observe(
+    juju: jubilant.Juju, caller: str, producer: str, model: str, denials: Collection[str]
+) -> Row:
+    """Have a unit of a scraper make every call and return the result of each.
 
-    A call on the units has one cell for all of them; where they differ, it names each.
+    A call on the units has one cell for all of them, which names each unit if they differ.
 
     Args:
         juju: the caller's model.
         caller: unit that makes the calls.
         producer: application that is called.
         model: the producer's model.
+        denials: results of the probe that mean `denied`.
 
     Raises:
         jubilant.TaskError: if the action fails.
     """
     params = {"app": producer, "model": model, "format": "json"}
-    task = juju.run(caller, "probe", params)
+    task = patience.run(juju, caller, "probe", params)
     results: list[dict[str, str]] = json.loads(task.results["rows"])
+    for result in results:
+        result["result"] = "denied" if result["result"] in denials else result["result"]
     return {call: _cell([r for r in results if r["request"] == call]) for call in CALLS}
 
 
 def _cell(results: Sequence[Mapping[str, str]]) -> str:
-    distinct = {_result(result) for result in results}
+    distinct = {result["result"] for result in results}
     if len(distinct) == 1:
         return distinct.pop()
     return ", ".join(f"{r['target']} {r['result']}" for r in results) or "not tried"
-
-
-def _result(result: Mapping[str, str]) -> str:
-    """Return what came of a call; a network that denies one drops it, and the caller waits."""
-    return "denied" if result["result"] == "timeout" else result["result"]

@@ -41,9 +41,9 @@ class Teller:
 
     @contextmanager
     def progress(self, what: str) -> Generator[Callable[[str], None]]:
-        """Show what is being waited for, and when it is there how long it took.
+        """Show that something is awaited and, in the end, how long it took.
 
-        Gives a function that shows how far it has come.
+        Yields a function that shows the progress.
         """
         start = time.monotonic()
         with self.waiting(what) as show:
@@ -52,7 +52,7 @@ class Teller:
 
     @contextmanager
     def waiting(self, what: str) -> Generator[Callable[[str], None]]:
-        """Show what is being waited for, and nothing of it afterwards."""
+        """Show that something is awaited, and remove this line afterwards."""
         with self._console.status(f"  {what}") as status:
             yield lambda detail: status.update(f"  {what}: {escape(detail)}")
 
@@ -78,19 +78,20 @@ class Teller:
         self._console.print(escape(status), soft_wrap=True)
 
     def listing(self, title: str, lines: Sequence[str]) -> None:
-        """Show what there is, a line each, or that there is nothing."""
+        """Show a list of lines under a title, or that it is empty."""
         self.say(f"{title}: [dim]{'' if lines else 'nothing'}[/dim]")
         for line in lines:
             self.say(f"  [dim]{escape(line)}[/dim]")
 
-    def verdict(self, differences: Sequence[str], looks: int) -> None:
-        """Write the last line, and above it what was not as expected.
+    def verdict(self, differences: Sequence[str], looks: int, cause: str) -> None:
+        """Write the last line, and above it the differences.
 
         Args:
             differences: a sentence each.
-            looks: how much was compared.
+            looks: number of results that were compared.
+            cause: sentences that explain differences, if their cause is known.
         """
-        self._console.print(f"\n{_CHANGED if differences else _GO_ON}\n")
+        self._console.print(f"\n{_advice(differences, cause)}\n")
         for difference in differences:
             self._console.print(f"[bold red]✗[/bold red] {escape(difference)}")
         if differences:
@@ -101,6 +102,12 @@ class Teller:
             verdict = f"[bold green]All {looks} results are as expected[/bold green]"
         seconds = time.monotonic() - self._start
         self._console.print(f"{verdict}, observed by real requests, in {seconds:.1f} s.")
+
+
+def _advice(differences: Sequence[str], cause: str) -> str:
+    if cause:
+        return f"[yellow]The cause of differences: {escape(cause)}[/yellow]"
+    return _CHANGED if differences else _GO_ON
 
 
 def _cells(results: Row, expected: Row) -> list[str]:

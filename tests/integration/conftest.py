@@ -1,56 +1,140 @@
-"""The Juju that the tests run on, and the demo deployed there, once for each module."""
+"""The Juju that the tests run on, and the demo that is deployed there for all of them.
 
-from collections.abc import Generator
+A test leaves the demo as it found it. After a test that failed, the next one gets a new deployment.
+"""
+
+import functools
+import secrets
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 
 import jubilant
 import pytest
 
-from demo.table import EXPECTED, Expected
+from demo import patience
+from demo.table import Expected
 from rehearsal.rehearsal import Rehearsal
-from tests.integration import deployment
+from tests.integration.deployment import CHARMS, Deployment, charm
+
+REHEARSALS: Mapping[str, Callable[[], Rehearsal]] = {
+    "rehearsal": Rehearsal,
+    "rehearsal-without-istio": functools.partial(Rehearsal, istio=False),
+}
+"""The rehearsals that the tests can run on."""
+REHEARSING = 120.0
+"""Seconds in which a command has to take effect on a rehearsal."""
+FAILED = pytest.StashKey[bool]()
+"""Whether a test has failed so far, in its setup or itself."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--juju",
-        choices=tuple(deployment.SETTLING),
+        choices=(*REHEARSALS, "real"),
         default="rehearsal",
-        help="what the tests run on: the rehearsal (default), or, as `real`, the juju on PATH",
+        help="where the tests run: on a rehearsal or, as `real`, with the juju on PATH",
+    )
+    parser.addoption(
+        "--model",
+        default=f"integration-{secrets.token_hex(4)}",
+        help="what the names of the models begin with (default: random)",
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def on_path(request: pytest.FixtureRequest) -> Generator[None]:
-    """Have `juju` on PATH, and KUBECONFIG, be those that the tests run on."""
-    chosen = request.config.getoption("--juju")
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "destructive: takes the demo apart, so it runs at the end")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "destructive" in item.keywords)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def seconds(request: pytest.FixtureRequest) -> Generator[float]:
+    """Have `juju` and KUBECONFIG be those to run on; return the seconds that a command may take."""
+    chosen = str(request.config.getoption("--juju"))
     if chosen == "real":
         _refuse_unpacked()
-        yield
+        yield patience.SETTLING
         return
-    with Rehearsal(istio=chosen == "rehearsal") as rehearsal, pytest.MonkeyPatch.context() as patch:
+    with REHEARSALS[chosen]() as rehearsal, pytest.MonkeyPatch.context() as patch:
         for name, value in rehearsal.environment.items():
             patch.setenv(name, value)
-        yield
+        yield REHEARSING
 
 
 def _refuse_unpacked() -> None:
-    """End the tests if a charm is not packed, which a real Juju would find only in each of them."""
-    unpacked = [
-        str(charm) for charm in map(deployment.charm, deployment.CHARMS) if not charm.exists()
-    ]
+    """End the tests if a charm is not packed, before each of them fails because of it."""
+    unpacked = [str(path) for path in map(charm, CHARMS) if not path.exists()]
     if unpacked:
         pytest.exit(f"first `make pack`: there is no {', '.join(unpacked)}", returncode=2)
 
 
-@pytest.fixture(scope="module")
-def juju(juju: jubilant.Juju, request: pytest.FixtureRequest) -> jubilant.Juju:
-    """A model with `bundles/demo.yaml` deployed, which is destroyed in the end."""
-    juju.wait_timeout = deployment.SETTLING[str(request.config.getoption("--juju"))]
-    deployment.deploy(juju, "demo.yaml")
-    return juju
+class Deployments:
+    """The deployment that the tests share, until one of them fails."""
+
+    def __init__(self, name: str, seconds: float, folder: Path) -> None:
+        self._name, self._seconds, self._folder = name, seconds, folder
+        self._used = 0
+        self._current: Deployment | None = None
+
+    def current(self) -> Deployment:
+        """Return the deployment, a new one if the last one is gone."""
+        if self._current is None:
+            self._used += 1
+            name = f"{self._name}-{self._used}"
+            self._current = Deployment(name, self._seconds, self._folder)
+        return self._current
+
+    def destroy(self) -> None:
+        """Destroy the deployment, if there is one."""
+        if self._current:
+            self._current.destroy()
+            self._current = None
 
 
-@pytest.fixture(scope="module")
-def expected(juju: jubilant.Juju) -> Expected:
-    """What callers should get, by what the mesh enforces policies with."""
-    return EXPECTED[juju.run("mesh/leader", "policies").results["enforcement"]]
+@pytest.fixture(scope="session")
+def deployments(
+    request: pytest.FixtureRequest, seconds: float, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Deployments]:
+    name = str(request.config.getoption("--model"))
+    deployments = Deployments(name, seconds, tmp_path_factory.mktemp("overlays"))
+    yield deployments
+    deployments.destroy()
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest, deployments: Deployments) -> Generator[Deployment]:
+    """The demo, as deployed or as the tests before have left it."""
+    deployment = deployments.current()
+    yield deployment
+    if request.node.stash[FAILED]:
+        print(deployment.report())
+        deployments.destroy()
+
+
+@pytest.fixture
+def juju(demo: Deployment) -> jubilant.Juju:
+    """The model with the producer."""
+    return demo.juju
+
+
+@pytest.fixture
+def remote(demo: Deployment) -> jubilant.Juju:
+    """The other model."""
+    return demo.remote
+
+
+@pytest.fixture
+def expected(demo: Deployment) -> Expected:
+    """The results that callers should get under the mesh's kind of policies."""
+    return demo.expected

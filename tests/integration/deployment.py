@@ -1,19 +1,17 @@
-"""The demo in a model: deployed, waited for, called, looked at.
+"""The demo deployed in two models, and the ways in which the tests look at it."""
 
-How long to wait is decided here alone: generous, as only a test that fails waits that long.
-"""
-
-import time
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jubilant
 import lightkube
 from lightkube.resources.apps_v1 import StatefulSet
 
-from demo import leftovers
-from demo.table import Line, Row, observe, row
+from demo import leftovers, patience
+from demo.table import EXPECTED, Expected, Line, Row, observe, row
 
 ROOT = Path(__file__).parents[2]
 CHARMS = {
@@ -21,21 +19,106 @@ CHARMS = {
     "producer": "metrics-producer-k8s",
     "scraper": "metrics-scraper-k8s",
 }
-"""By application, the charm that it is of."""
+"""The charm of each application."""
 IMAGE = {"scraper-image": "docker.io/library/python:3.12-slim"}
-"""What a scraper is deployed with beside the bundle, where no file gives it."""
+"""The resource of a scraper that is deployed without a bundle."""
 LABEL_ON = "label istio.io/dataplane-mode=ambient on pods of "
-"""How `in_kubernetes` says that an application's pods have the mesh's label."""
+"""The line of `in_kubernetes` for the mesh's label on the pods of an application."""
 ANYTHING = row("200", "200", "201", "200", "200", "200")
-"""What the producer answers: what a caller gets whom no mesh turns away."""
-SETTLING = {"rehearsal": 120.0, "rehearsal-without-istio": 120.0, "real": 900.0}
-"""By what the tests run on, the seconds in which Juju has to settle."""
-TAKING_EFFECT = 60.0
-"""Seconds in which what Juju did has to take effect."""
-_BETWEEN = 0.1
-"""Seconds between two looks."""
+"""The producer's own answers, which a caller gets if no mesh denies it."""
 
-T = TypeVar("T")
+
+class Deployment:
+    """`demo.yaml` in one model and, for tests that use it, `demo-remote.yaml` in another.
+
+    Args:
+        name: name of the first model, with which the name of the second one begins.
+        seconds: how long a command may take to take effect.
+        folder: for the overlay of the second bundle.
+    """
+
+    def __init__(self, name: str, seconds: float, folder: Path) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._folder = folder
+        self._models: list[jubilant.Juju] = []
+
+    @functools.cached_property
+    def juju(self) -> jubilant.Juju:
+        """The model with the producer."""
+        return self._deploy(self._name, "demo.yaml")
+
+    @functools.cached_property
+    def remote(self) -> jubilant.Juju:
+        """The other model, whose scraper consumes the offer of the first one."""
+        overlay = self._folder / f"{self._name}.yaml"
+        overlay.write_text(f"saas: {{producer: {{url: admin/{self._name}.producer}}}}\n")
+        return self._deploy(f"{self._name}-remote", "demo-remote.yaml", [overlay])
+
+    @functools.cached_property
+    def expected(self) -> Expected:
+        """The results that callers should get under the mesh's kind of policies."""
+        results = patience.run(self.juju, "mesh/leader", "policies").results
+        return EXPECTED[results["enforcement"]]
+
+    def _deploy(self, name: str, bundle: str, overlays: Sequence[Path] = ()) -> jubilant.Juju:
+        juju = jubilant.Juju(wait_timeout=self._seconds)
+        juju.add_model(name)
+        self._models.append(juju)
+        juju.deploy(ROOT / "bundles" / bundle, trust=True, overlays=overlays)
+        patience.settle(juju)
+        return juju
+
+    def destroy(self) -> None:
+        """Destroy the models, the second one first."""
+        while self._models:
+            juju = self._models.pop()
+            juju.destroy_model(str(juju.model), destroy_storage=True, force=True)
+
+    def report(self) -> str:
+        """Return status and log of the models, in which to find the cause of a failure."""
+        parts: list[str] = []
+        with contextlib.suppress(jubilant.CLIError):
+            for juju in self._models:
+                parts += [juju.cli("status", "--relations"), juju.debug_log(limit=100)]
+        return "\n".join(parts)
+
+    def assert_gets(
+        self, caller: str, expected: Row, *, model: jubilant.Juju | None = None
+    ) -> None:
+        """Have a unit call the producer until it gets the expected results, or fail in the end.
+
+        Args:
+            caller: the unit.
+            expected: its results.
+            model: the caller's, if it is not the producer's.
+        """
+        seconds = min(self._seconds, patience.SECONDS)
+        differences = patience.until(
+            lambda: Line(caller, expected, self.observe(caller, model)).differences(),
+            lambda found: not found,
+            seconds,
+        )
+        assert not differences, f"after {seconds:.0f} s: {'; '.join(differences)}"
+
+    def observe(self, caller: str, model: jubilant.Juju | None = None) -> Row:
+        """Have a unit call the producer once; the arguments as for `assert_gets`."""
+        producer = "producer", patience.namespace(self.juju)
+        return observe(model or self.juju, caller, *producer, self.expected.denials)
+
+    def in_kubernetes(self, about: str, *, wanted: bool) -> list[str]:
+        """Return the mesh's objects in the first model, once there are some or none, as wanted.
+
+        Args:
+            about: text that a line has to contain, such as the name of an application.
+            wanted: whether there should be any.
+        """
+        namespace = patience.namespace(self.juju)
+        return patience.until(
+            lambda: [line for line in leftovers.look(namespace) if about in line],
+            lambda found: bool(found) is wanted,
+            min(self._seconds, patience.SECONDS),
+        )
 
 
 def charm(app: str) -> Path:
@@ -44,104 +127,31 @@ def charm(app: str) -> Path:
     return ROOT / "charms" / name / f"{name}.charm"
 
 
-def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[Path] = ()) -> None:
-    """Deploy one of the bundles and wait for it."""
-    juju.deploy(ROOT / "bundles" / bundle, trust=True, overlays=overlays)
-    settle(juju)
+def relate(juju: jubilant.Juju, *relations: tuple[str, str]) -> None:
+    """Add relations and wait until all units have joined."""
+    for ends in relations:
+        juju.integrate(*ends)
+    patience.settle(juju)
 
 
-def settle(juju: jubilant.Juju) -> None:
-    """Wait until every application has its units, all are active, and no agent is busy."""
-
-    def settled(status: jubilant.Status) -> bool:
-        complete = [len(app.units) == app.scale for app in status.apps.values()]
-        return (
-            all(complete)
-            and jubilant.all_active(status, *status.apps)
-            and jubilant.all_agents_idle(status)
-        )
-
-    juju.wait(settled, error=jubilant.any_error, delay=_BETWEEN)
-
-
-def blocked(juju: jubilant.Juju, app: str) -> str:
-    """Wait until an application is blocked, and return its message."""
-
-    def is_so(status: jubilant.Status) -> bool:
-        return jubilant.all_blocked(status, app) and jubilant.all_agents_idle(status)
-
-    status = juju.wait(is_so, error=jubilant.any_error, delay=_BETWEEN)
-    return status.apps[app].app_status.message
+def unrelate(juju: jubilant.Juju, *relations: tuple[str, str]) -> None:
+    """Remove relations and wait until they are gone."""
+    for ends in relations:
+        juju.remove_relation(*ends)
+    for ends in relations:
+        patience.wait_until_unrelated(juju, *ends)
+    patience.settle(juju)
 
 
 def remove(juju: jubilant.Juju, app: str) -> None:
     """Remove an application and wait until it is gone."""
     juju.remove_application(app)
-    juju.wait(lambda status: app not in status.apps, delay=_BETWEEN)
-
-
-def model(juju: jubilant.Juju) -> str:
-    """Return the name of a model, which is that of its namespace in Kubernetes."""
-    return juju.show_model().short_name
-
-
-def assert_gets(
-    juju: jubilant.Juju, caller: str, expected: Row, *, offering: jubilant.Juju | None = None
-) -> None:
-    """Fail and name each call of which something else came; the arguments as for `differences`."""
-    found = differences(juju, caller, expected, offering=offering)
-    assert not found, "; ".join(found)
-
-
-def differences(
-    juju: jubilant.Juju, caller: str, expected: Row, *, offering: jubilant.Juju | None = None
-) -> list[str]:
-    """Have a unit call the producer until it gets what it should, or there was time enough.
-
-    Args:
-        juju: the caller's model.
-        caller: the unit.
-        expected: what it should get.
-        offering: the producer's model, if that is another one.
-
-    Returns:
-        A sentence for each call of which something else came.
-    """
-    namespace = model(offering or juju)
-
-    def look() -> list[str]:
-        return Line(caller, expected, observe(juju, caller, "producer", namespace)).differences()
-
-    return eventually(look, lambda found: not found)
-
-
-def in_kubernetes(juju: jubilant.Juju, about: str, *, wanted: bool) -> list[str]:
-    """Return what the mesh has in Kubernetes, once there is something or is nothing.
-
-    Args:
-        juju: the model.
-        about: what a line has to contain, such as the name of an application.
-        wanted: whether there should be something.
-    """
-    namespace = model(juju)
-
-    def look() -> list[str]:
-        return [line for line in leftovers.look(namespace) if about in line]
-
-    return eventually(look, lambda found: bool(found) is wanted)
+    patience.wait_until_removed(juju, app)
 
 
 def label_pods(juju: jubilant.Juju, app: str, value: str | None) -> None:
     """Put the mesh's label on an application's pods by hand, or take it off."""
     labels = {"istio.io/dataplane-mode": value}
-    client: Any  # what lightkube does not type in full
-    with lightkube.Client(namespace=model(juju)) as client:
+    client: Any  # lightkube does not type it in full
+    with lightkube.Client(namespace=patience.namespace(juju)) as client:
         client.patch(StatefulSet, app, {"spec": {"template": {"metadata": {"labels": labels}}}})
-
-
-def eventually(look: Callable[[], T], is_so: Callable[[T], bool]) -> T:
-    """Look until it is so, or there was time enough for that; return what was found last."""
-    deadline = time.monotonic() + TAKING_EFFECT
-    while not is_so(found := look()) and time.monotonic() < deadline:
-        time.sleep(_BETWEEN)
-    return found

@@ -1,10 +1,12 @@
-"""Options and trust: what is wrong or missing is said, and what is put right takes effect."""
+"""Options and trust: charms report wrong or missing settings and apply corrected ones."""
 
 import jubilant
 import pytest
 
+from demo import patience
 from demo.table import Expected
 from tests.integration import deployment
+from tests.integration.deployment import Deployment
 
 
 @pytest.mark.parametrize(
@@ -15,58 +17,66 @@ from tests.integration import deployment
         ("scraper", "scrape-interval", 0),
     ],
 )
-def test_a_wrong_value_blocks_and_what_was_in_force_stays(
-    juju: jubilant.Juju, expected: Expected, app: str, option: str, value: str | int
+def test_a_wrong_value_blocks_and_leaves_the_policies(
+    demo: Deployment,
+    juju: jubilant.Juju,
+    expected: Expected,
+    app: str,
+    option: str,
+    value: str | int,
 ):
-    before = deployment.in_kubernetes(juju, "", wanted=True)
+    before = demo.in_kubernetes("", wanted=True)
 
     juju.config(app, {option: value})
-    assert deployment.blocked(juju, app).startswith(f"{option}={value}: ")
-    assert deployment.in_kubernetes(juju, "", wanted=True) == before
-    deployment.assert_gets(juju, "scraper/0", expected.related)
-    deployment.assert_gets(juju, "outsider/0", expected.nothing)
+    message = patience.wait_for_status(juju, app, "blocked", f"{option}={value}: ")
+    assert message.startswith(f"{option}={value}: ")
+    assert demo.in_kubernetes("", wanted=True) == before
+    demo.assert_gets("scraper/0", expected.related)
+    demo.assert_gets("outsider/0", expected.nothing)
 
     juju.config(app, reset=option)
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "scraper/0", expected.related)
+    patience.wait_for_status(juju, app, "active", "")
+    demo.assert_gets("scraper/0", expected.related)
 
 
-def test_without_enforcement_everybody_may_call_and_the_mesh_says_so(
-    juju: jubilant.Juju, expected: Expected
+def test_without_enforcement_everybody_may_call(
+    demo: Deployment, juju: jubilant.Juju, expected: Expected
 ):
     juju.config("mesh", {"enforcement": "none"})
-    deployment.settle(juju)
-    assert "nothing is enforced" in juju.status().apps["mesh"].app_status.message
-    assert deployment.in_kubernetes(juju, "Policy", wanted=False) == []
-    deployment.assert_gets(juju, "outsider/0", deployment.ANYTHING)
+    patience.wait_for_status(juju, "mesh", "active", "nothing is enforced")
+    assert demo.in_kubernetes("Policy", wanted=False) == []
+    demo.assert_gets("outsider/0", deployment.ANYTHING)
 
     juju.config("mesh", reset="enforcement")
-    deployment.settle(juju)
-    assert deployment.in_kubernetes(juju, "Policy", wanted=True)
-    deployment.assert_gets(juju, "outsider/0", expected.nothing)
+    assert demo.in_kubernetes("Policy", wanted=True)
+    demo.assert_gets("outsider/0", expected.nothing)
+    demo.assert_gets("scraper/0", expected.related)
 
 
-def test_who_leaves_its_labels_to_others_is_on_the_mesh_as_long_as_they_want(
-    juju: jubilant.Juju, expected: Expected
+def test_labels_set_by_hand_join_the_mesh_without_auto_join(
+    demo: Deployment, juju: jubilant.Juju, expected: Expected
 ):
     juju.config("scraper", {"auto-join": False})
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "scraper/0", expected.nothing)
+    assert demo.in_kubernetes(deployment.LABEL_ON + "scraper", wanted=False) == []
+    demo.assert_gets("scraper/0", expected.nothing)
 
     deployment.label_pods(juju, "scraper", "ambient")
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "scraper/0", expected.related)
+    patience.settle(juju)
+    demo.assert_gets("scraper/0", expected.related)
 
     deployment.label_pods(juju, "scraper", None)
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "scraper/0", expected.nothing)
+    patience.settle(juju)
+    demo.assert_gets("scraper/0", expected.nothing)
 
     juju.config("scraper", reset="auto-join")
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "scraper/0", expected.related)
+    assert demo.in_kubernetes(deployment.LABEL_ON + "scraper", wanted=True)
+    patience.settle(juju)
+    demo.assert_gets("scraper/0", expected.related)
 
 
-def test_who_is_not_trusted_says_what_to_do_and_joins_then(juju: jubilant.Juju, expected: Expected):
+def test_an_untrusted_application_asks_for_trust_and_then_joins(
+    demo: Deployment, juju: jubilant.Juju, expected: Expected
+):
     juju.deploy(deployment.charm("scraper"), "newcomer", resources=deployment.IMAGE)
     for relation, other in (
         ("service-mesh", "mesh"),
@@ -75,25 +85,32 @@ def test_who_is_not_trusted_says_what_to_do_and_joins_then(juju: jubilant.Juju, 
     ):
         juju.integrate(f"newcomer:{relation}", f"{other}:{relation}")
 
-    assert "juju trust newcomer --scope=cluster" in deployment.blocked(juju, "newcomer")
-    assert deployment.in_kubernetes(juju, deployment.LABEL_ON + "newcomer", wanted=False) == []
-    deployment.assert_gets(juju, "newcomer/0", expected.nothing)
+    patience.wait_for_status(juju, "newcomer", "blocked", "juju trust newcomer --scope=cluster")
+    assert demo.in_kubernetes(deployment.LABEL_ON + "newcomer", wanted=False) == []
+    demo.assert_gets("newcomer/0", expected.nothing)
 
     juju.trust("newcomer", scope="cluster")
-    deployment.settle(juju)
-    assert deployment.in_kubernetes(juju, deployment.LABEL_ON + "newcomer", wanted=True)
-    deployment.assert_gets(juju, "newcomer/0", expected.related)
+    patience.settle(juju)
+    assert demo.in_kubernetes(deployment.LABEL_ON + "newcomer", wanted=True)
+    demo.assert_gets("newcomer/0", expected.related)
+
+    deployment.remove(juju, "newcomer")
 
 
-def test_a_mesh_that_is_not_trusted_says_what_to_do_and_does_it_then(
-    juju: jubilant.Juju, expected: Expected
+def test_an_untrusted_mesh_asks_for_trust_and_then_applies(
+    demo: Deployment, juju: jubilant.Juju, expected: Expected
 ):
+    metrics = "producer:metrics", "outsider:metrics"
+
     juju.trust("mesh", remove=True)
-    assert "juju trust mesh --scope=cluster" in deployment.blocked(juju, "mesh")
-    juju.integrate("producer:metrics", "outsider:metrics")
-    deployment.assert_gets(juju, "scraper/0", expected.related)
-    deployment.assert_gets(juju, "outsider/0", expected.nothing)
+    patience.wait_for_status(juju, "mesh", "blocked", "juju trust mesh --scope=cluster")
+    juju.integrate(*metrics)
+    demo.assert_gets("scraper/0", expected.related)
+    demo.assert_gets("outsider/0", expected.nothing)
 
     juju.trust("mesh", scope="cluster")
-    deployment.settle(juju)
-    deployment.assert_gets(juju, "outsider/0", expected.metrics_only)
+    patience.settle(juju)
+    demo.assert_gets("outsider/0", expected.metrics_only)
+
+    deployment.unrelate(juju, metrics)
+    demo.assert_gets("outsider/0", expected.nothing)

@@ -1,39 +1,49 @@
-"""The table of README.md, and that the mesh's actions say the same of each of its cells."""
+"""The table of README.md, and that the mesh's actions agree with each of its cells."""
 
+import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
-import jubilant
 import pytest
 
-from demo.table import CALLS, Expected, Row, observe
-from tests.integration import deployment
+from demo import patience
+from demo.table import CALLS, Expected, Row
+from tests.integration.deployment import Deployment
 
 CALLERS = ("scraper", "outsider")
 
 
-def test_who_is_related_may_make_the_calls_that_its_relations_give(
-    juju: jubilant.Juju, expected: Expected
-):
-    deployment.assert_gets(juju, "scraper/0", expected.related)
+def test_a_related_application_gets_what_its_relations_allow(demo: Deployment, expected: Expected):
+    demo.assert_gets("scraper/0", expected.related)
 
 
-def test_who_is_not_related_may_call_nothing(juju: jubilant.Juju, expected: Expected):
-    deployment.assert_gets(juju, "outsider/0", expected.nothing)
+def test_an_unrelated_application_gets_nothing(demo: Deployment, expected: Expected):
+    demo.assert_gets("outsider/0", expected.nothing)
 
 
-@pytest.fixture(scope="module")
-def observed(juju: jubilant.Juju, expected: Expected) -> dict[str, Row]:
-    """What came of the calls of each caller, once all is in force, or should be."""
-    deployment.differences(juju, "scraper/0", expected.related)
-    model = deployment.model(juju)
-    return {caller: observe(juju, f"{caller}/0", "producer", model) for caller in CALLERS}
+@functools.cache
+def observe(demo: Deployment) -> Mapping[str, Row]:
+    demo.assert_gets("scraper/0", demo.expected.related)
+    return {caller: demo.observe(f"{caller}/0") for caller in CALLERS}
 
 
-@pytest.fixture(scope="module")
-def accepted(juju: jubilant.Juju, observed: dict[str, Row]) -> list[str]:
+@functools.cache
+def policies(demo: Deployment) -> Mapping[str, str]:
+    params = {"format": "json"}
+    return patience.run(demo.juju, "mesh/leader", "policies", params).results
+
+
+@pytest.fixture
+def observed(demo: Deployment) -> Mapping[str, Row]:
+    """The results of the calls of each caller, observed once for each deployment."""
+    return observe(demo)
+
+
+@pytest.fixture
+def accepted(demo: Deployment, observed: Mapping[str, Row]) -> list[str]:
     """The policies that the mesh has accepted, in words."""
-    results = juju.run("mesh/leader", "policies", {"format": "json"}).results
+    results = policies(demo)
     if results["unenforced"]:
         pytest.skip(f"more is allowed than policies say: {results['unenforced']}")
     rows: list[dict[str, str]] = json.loads(results["rows"])
@@ -49,14 +59,14 @@ def parts(call: str) -> tuple[str, int, str]:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("caller", CALLERS)
-def test_explain_says_what_came_of_the_call(
-    juju: jubilant.Juju, observed: dict[str, Row], caller: str, call: str
+def test_explain_agrees_with_the_call(
+    demo: Deployment, observed: Mapping[str, Row], caller: str, call: str
 ):
     method, port, path = parts(call)
     asked: dict[str, Any] = {"from": caller, "port": port, "path": path}
     asked |= {"to": "producer/0"} if method == "unit" else {"to": "producer", "method": method}
 
-    results = juju.run("mesh/leader", "explain", asked).results
+    results = patience.run(demo.juju, "mesh/leader", "explain", asked).results
 
     denied = observed[caller][call] == "denied"
     assert results["verdict"] == ("denied" if denied else "allowed"), results["reason"]
@@ -64,11 +74,11 @@ def test_explain_says_what_came_of_the_call(
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("caller", CALLERS)
-def test_there_is_a_policy_for_each_call_that_is_allowed_and_for_no_other(
-    juju: jubilant.Juju, observed: dict[str, Row], accepted: list[str], caller: str, call: str
+def test_only_an_allowed_call_has_a_policy(
+    demo: Deployment, observed: Mapping[str, Row], accepted: list[str], caller: str, call: str
 ):
     method, port, path = parts(call)
     request = f":{port} on units of" if method == "unit" else f"{method} :{port} {path} on Service"
-    policy = f"{caller} of {deployment.model(juju)} may call {request} producer"
+    policy = f"{caller} of {patience.namespace(demo.juju)} may call {request} producer"
 
     assert (policy in accepted) is (observed[caller][call] != "denied"), accepted

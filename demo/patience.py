@@ -1,0 +1,235 @@
+"""How a Juju controller behaves over time, and how to tell that a command has taken effect.
+
+A command returns before Juju acts on it. For seconds `juju status` still shows the old state, in
+which every application is active and every agent is idle. So nothing here waits for a fixed time or
+for calm: each function waits for an effect, as long as the `wait_timeout` of its Juju.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import jubilant
+
+from demo import rollouts
+from demo.cluster import UnknownError
+
+SECONDS = 300.0
+"""How long a call may get another result than the expected one, on a real controller."""
+SETTLING = 900.0
+"""Seconds in which a model has to settle; deploying a bundle may include pulling images."""
+_SHORTEST, _LONGEST, _GROWTH = 0.05, 2.0, 1.3
+"""Seconds between two looks: the first pause, the longest one, and the factor from one to the next.
+
+A `juju status` costs a real client 0.1 to 0.3 s of CPU.
+"""
+_INTERRUPTED = -1
+"""Return code of an action whose pod went down."""
+
+T = TypeVar("T")
+Show = Callable[[str], None]
+
+
+def until(
+    look: Callable[[], T],
+    is_so: Callable[[T], bool],
+    seconds: float,
+    show: Callable[[T], None] | None = None,
+) -> T:
+    """Look until the state is the expected one or the time is over, and return the last state.
+
+    Args:
+        look: returns the present state.
+        is_so: whether that state is the expected one.
+        seconds: how long to go on.
+        show: is called with each state that is not yet the expected one.
+    """
+    deadline, pause = time.monotonic() + seconds, _SHORTEST
+    while not is_so(found := look()) and time.monotonic() < deadline:
+        if show:
+            show(found)
+        time.sleep(pause)
+        pause = min(pause * _GROWTH, _LONGEST)
+    return found
+
+
+def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None = None) -> None:
+    """Wait until the last commands have taken effect on all units of a model.
+
+    That is: every application has the units of its scale, each unit is active and idle, runs the
+    application's charm and is in the scope of each relation, and no pod is about to be replaced.
+
+    Raises:
+        jubilant.WaitError: a unit is in error.
+        TimeoutError: the model has not settled in time.
+    """
+    _expect_nothing(lambda: _unsettled(juju), seconds or juju.wait_timeout, show)
+
+
+def wait_until_unrelated(juju: jubilant.Juju, first: str, second: str) -> None:
+    """Wait until a removed relation is gone.
+
+    It is dying until each of its units has run its hooks, and Juju refuses to add it again before.
+
+    Raises:
+        TimeoutError: the relation is still there.
+    """
+    _expect_nothing(lambda: list(_still_related(juju, first, second)), juju.wait_timeout)
+
+
+def wait_until_removed(juju: jubilant.Juju, app: str) -> None:
+    """Wait until a removed application is gone.
+
+    Raises:
+        TimeoutError: the application is still there.
+    """
+
+    def look() -> list[str]:
+        there = app in juju.status().apps
+        return [f"{app}: expected no such application, observed that it is there"] * there
+
+    _expect_nothing(look, juju.wait_timeout)
+
+
+def wait_for_status(juju: jubilant.Juju, app: str, status: str, message: str) -> str:
+    """Wait until an application has a status whose message contains a text; return the message.
+
+    Raises:
+        TimeoutError: the application has another status or message.
+    """
+    found = until(
+        lambda: juju.status().apps[app].app_status,
+        lambda found: found.current == status and message in found.message,
+        juju.wait_timeout,
+    )
+    if found.current != status or message not in found.message:
+        raise TimeoutError(
+            f"after {juju.wait_timeout:g} s: {app}: expected {status} with '{message}', "
+            f"observed {found.current} with '{found.message}'"
+        )
+    return found.message
+
+
+def run(
+    juju: jubilant.Juju, unit: str, action: str, params: Mapping[str, Any] | None = None
+) -> jubilant.Task:
+    """Run an action on a unit, again if the unit's pod was replaced before the action was done.
+
+    Raises:
+        jubilant.TaskError: the action failed by itself, or never got a pod that stayed.
+        jubilant.CLIError: Juju refused to run the action, to the end.
+    """
+
+    def attempt() -> jubilant.Task | jubilant.TaskError | jubilant.CLIError:
+        try:
+            return juju.run(unit, action, params, wait=juju.wait_timeout)
+        except jubilant.CLIError as error:
+            return error
+        except jubilant.TaskError as error:
+            if error.task.return_code != _INTERRUPTED:
+                raise
+            return error
+
+    outcome = until(attempt, lambda found: isinstance(found, jubilant.Task), juju.wait_timeout)
+    if not isinstance(outcome, jubilant.Task):
+        raise outcome
+    return outcome
+
+
+def units_in_scope(unit: jubilant.UnitInfo, endpoint: str) -> set[str]:
+    """Return the units in the scope of the relations that a unit has at an endpoint."""
+    relations = [relation for relation in unit.relation_info if relation.endpoint == endpoint]
+    return {
+        name
+        for relation in relations
+        for name, related in relation.related_units.items()
+        if related.in_scope
+    }
+
+
+def namespace(juju: jubilant.Juju) -> str:
+    """Return the namespace of a model, which has the model's name without controller and user."""
+    return (juju.model or "").rpartition(":")[2].rpartition("/")[2]
+
+
+def _expect_nothing(
+    look: Callable[[], list[str]], seconds: float, show: Show | None = None
+) -> None:
+    """Look until there is no difference from the expected state.
+
+    Raises:
+        TimeoutError: says what differs and how long this has waited.
+    """
+    differences = until(
+        look, lambda found: not found, seconds, lambda found: show(found[0]) if show else None
+    )
+    if differences:
+        raise TimeoutError(f"after {seconds:g} s: {'; '.join(differences)}")
+
+
+def _unsettled(juju: jubilant.Juju) -> list[str]:
+    """Return a sentence for each effect that is still missing, the cheapest to find first."""
+    status = juju.status()
+    _raise_errors(status)
+    with contextlib.suppress(UnknownError):
+        return (
+            list(_incomplete(status))
+            or list(_unrelated(juju, status))
+            or rollouts.unfinished(namespace(juju))
+        )
+    return []
+
+
+def _raise_errors(status: jubilant.Status) -> None:
+    units = {name: unit for app in status.apps.values() for name, unit in app.units.items()}
+    messages = [f"{name}: {u.workload_status.message}" for name, u in units.items() if u.is_error]
+    if messages:
+        raise jubilant.WaitError("; ".join(messages))
+
+
+def _incomplete(status: jubilant.Status) -> Iterator[str]:
+    for name, app in status.apps.items():
+        if len(app.units) != app.scale:
+            yield f"{name}: expected {app.scale} units, observed {len(app.units)}"
+        if not app.is_active:
+            yield f"{name}: expected active, observed {app.app_status.current}"
+        for unit_name, unit in app.units.items():
+            if not unit.is_active or unit.juju_status.current != "idle":
+                observed = f"{unit.workload_status.current} and {unit.juju_status.current}"
+                yield f"{unit_name}: expected active and idle, observed {observed}"
+            if unit.upgrading_from:
+                yield f"{unit_name}: expected {app.charm}, observed {unit.upgrading_from}"
+
+
+def _unrelated(juju: jubilant.Juju, status: jubilant.Status) -> Iterator[str]:
+    """Yield the units that are not in the scope of a relation with another application.
+
+    Juju 4 shows with each unit only the units on the other side, so this looks from both sides. It
+    does not show which units are in the scope of a cross-model relation.
+    """
+    show_unit = functools.cache(juju.show_unit)
+    for name, endpoint, other in _relations(status):
+        in_scope = units_in_scope(show_unit(min(status.apps[name].units)), endpoint)
+        for unit in sorted(status.apps[other].units.keys() - in_scope):
+            yield f"{name}:{endpoint}: expected {unit} in scope, observed {sorted(in_scope)}"
+
+
+def _relations(status: jubilant.Status) -> Iterator[tuple[str, str, str]]:
+    """Yield application, endpoint and related application, from both sides of each relation."""
+    for name, app in status.apps.items():
+        for endpoint, relations in app.relations.items():
+            for relation in relations:
+                if relation.related_app in status.apps.keys() - {name}:
+                    yield name, endpoint, relation.related_app
+
+
+def _still_related(juju: jubilant.Juju, first: str, second: str) -> Iterator[str]:
+    """Yield a sentence for each side of a relation that status has; a remote side is not there."""
+    apps = juju.status().apps
+    for one, other in ((first, second), (second, first)):
+        name, _, endpoint = one.partition(":")
+        relations = apps[name].relations.get(endpoint, []) if name in apps else []
+        if other.partition(":")[0] in (relation.related_app for relation in relations):
+            yield f"{one}: expected no relation with {other}, observed that it is there"

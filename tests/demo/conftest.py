@@ -1,0 +1,58 @@
+"""A `juju` whose answers a test writes down."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jubilant
+import pytest
+
+_PROGRAM = f"""#!{sys.executable}
+import json, pathlib, sys
+answers = sorted(pathlib.Path(__file__).parent.glob(sys.argv[1] + ".*"))
+output, error = json.loads(answers[0].read_text())
+if len(answers) > 1:
+    answers[0].unlink()
+print(output)
+sys.exit(error)
+"""
+
+
+class Script:
+    """Has a `juju` of its own, which gives the answers to a command in order, the last for good.
+
+    Args:
+        folder: for the program and its answers.
+        seconds: how long a command may take to take effect.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder = folder
+        program = folder / "juju"
+        program.write_text(_PROGRAM)
+        program.chmod(0o755)
+        self.juju = jubilant.Juju(model="demo", wait_timeout=seconds, cli_binary=str(program))
+
+    def answer(self, command: str, *outputs: Any) -> None:
+        """Write down outputs of a command, which are JSON documents."""
+        for number, output in enumerate(outputs):
+            self._write(f"{command}.{number}", output, 0)
+
+    def fail(self, command: str, error: str, output: Any = None) -> None:
+        """Have a command fail at first, with an output if there is one."""
+        self._write(f"{command}.+", output, error)
+
+    def left(self, command: str) -> int:
+        """Return the number of answers to a command that are left."""
+        return len(list(self._folder.glob(f"{command}.*")))
+
+    def _write(self, name: str, output: Any, error: str | int) -> None:
+        (self._folder / name).write_text(json.dumps([json.dumps(output), error]))
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Script(tmp_path, seconds=30)
