@@ -13,14 +13,20 @@ import pytest
 
 from demo import patience
 from demo.table import Expected
+from rehearsal.juju.version import JUJU_3_6, JUJU_4
 from rehearsal.rehearsal import Rehearsal
 from tests.integration.deployment import CHARMS, Deployment, charm
 
 REHEARSALS: Mapping[str, Callable[[], Rehearsal]] = {
-    "rehearsal": Rehearsal,
+    "rehearsal": functools.partial(Rehearsal, juju=JUJU_3_6),
+    "rehearsal-juju-4": functools.partial(Rehearsal, juju=JUJU_4, delay=1.0),
     "rehearsal-without-istio": functools.partial(Rehearsal, istio=False),
 }
-"""The rehearsals that the tests can run on."""
+"""The rehearsals that the tests can run on.
+
+One acts a second after each command, so that a test that does not wait for its effect fails.
+"""
+DEFAULT = ("rehearsal", "rehearsal-juju-4")
 REHEARSING = 120.0
 """Seconds in which a command has to take effect on a rehearsal."""
 FAILED = pytest.StashKey[bool]()
@@ -30,9 +36,10 @@ FAILED = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--juju",
+        action="append",
         choices=(*REHEARSALS, "real"),
-        default="rehearsal",
-        help="where the tests run: on a rehearsal or, as `real`, with the juju on PATH",
+        help="where the tests run: on a rehearsal or, as `real`, with the juju on PATH; may be "
+        f"given several times (default: {' and '.join(DEFAULT)})",
     )
     parser.addoption(
         "--model",
@@ -45,8 +52,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "destructive: takes the demo apart, so it runs at the end")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seconds" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--juju") or DEFAULT
+        metafunc.parametrize("seconds", chosen, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "destructive" in item.keywords)
+    items.sort(key=lambda item: (_juju(item), "destructive" in item.keywords))
+
+
+def _juju(item: pytest.Item) -> str:
+    """Return the name of the Juju on which a test runs."""
+    return str(item.callspec.params["seconds"]) if isinstance(item, pytest.Function) else ""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,7 +80,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def seconds(request: pytest.FixtureRequest) -> Generator[float]:
     """Have `juju` and KUBECONFIG be those to run on; return the seconds that a command may take."""
-    chosen = str(request.config.getoption("--juju"))
+    chosen = str(request.param)
     if chosen == "real":
         _refuse_unpacked()
         yield patience.SETTLING
