@@ -51,8 +51,9 @@ class Deployment:
     @functools.cached_property
     def remote(self) -> jubilant.Juju:
         """The other model, whose scraper consumes the offer of the first one."""
+        offer = f"admin/{patience.namespace(self.juju)}.producer"  # deploys the first model
         overlay = self._folder / f"{self._name}.yaml"
-        overlay.write_text(f"saas: {{producer: {{url: admin/{self._name}.producer}}}}\n")
+        overlay.write_text(f"saas: {{producer: {{url: {offer}}}}}\n")
         return self._deploy(f"{self._name}-remote", "demo-remote.yaml", [overlay])
 
     @functools.cached_property
