@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from rehearsal.juju.version import VERSIONS
+
 ROOT = Path(__file__).parents[2]
 STORY = f"exec {sys.executable} -m demo"
 RESULTS = 56
@@ -35,14 +37,20 @@ def tell(
     )
 
 
+@pytest.fixture(scope="module", params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """A version of Juju."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(version: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture(scope="module")
-def told(kept: Path) -> "subprocess.CompletedProcess[str]":
-    return tell(ROOT, kept, patience=15)
+def told(version: str, kept: Path) -> "subprocess.CompletedProcess[str]":
+    return tell(ROOT, kept, 15, "--juju", version)
 
 
 def answers(kept: Path) -> list[dict[str, Any]]:
@@ -95,15 +103,15 @@ def test_what_was_allowed_had_an_identity_and_a_policy(kept: Path):
     assert all(e["policy"].startswith("demo/mesh-demo-policy-scraper-demo-") for e in allowed)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_order_of_hooks_does_not_matter(tmp_path: Path, seed: int):
-    told = tell(ROOT, tmp_path, 15, "--seed", str(seed))
+@pytest.mark.parametrize(("seed", "juju"), [("1", "3.6"), ("2", "4")])
+def test_the_order_of_hooks_does_not_matter(tmp_path: Path, seed: str, juju: str):
+    told = tell(ROOT, tmp_path, 15, "--seed", seed, "--juju", juju)
 
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def test_without_istio_pods_and_ports_decide(tmp_path: Path):
-    told = tell(ROOT, tmp_path, 15, "--without-istio")
+def test_without_istio_pods_and_ports_decide(tmp_path: Path, version: str):
+    told = tell(ROOT, tmp_path, 15, "--without-istio", "--juju", version)
 
     assert told.returncode == 0, told.stdout + told.stderr
     assert "methods and paths are not enforced" in told.stdout
