@@ -80,12 +80,13 @@ class ProviderCharm(ops.CharmBase):
 OPTIONS = {"options": {"auto-join": {"type": "boolean", "default": True}}}
 
 
-def consumer(juju_version: str = "3.6.14") -> testing.Context[ConsumerCharm]:
+def consumer(juju_version: str = "3.6.14", unit: int = 0) -> testing.Context[ConsumerCharm]:
     return testing.Context(
         ConsumerCharm,
         meta=CONSUMER,
         config=OPTIONS,
         app_name=APP,
+        unit_id=unit,
         juju_version=juju_version,
     )
 

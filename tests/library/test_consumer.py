@@ -118,6 +118,40 @@ def test_a_broken_identity_is_out_at_once():
     assert policies_of(without, MESH) == []
 
 
+class TestRemovedUnit:
+    """Juju breaks every relation for a unit that it removes, also if the application stays."""
+
+    @pytest.mark.parametrize("relation", [MESH, SCRAPER], ids=["mesh", "policy"])
+    def test_the_other_units_keep_labels_and_policies(
+        self, cluster: SmallCluster, relation: testing.Relation
+    ):
+        joined = run(ON.config_changed(), state(MESH, SCRAPER, READER))
+        gone = consumer(unit=1)
+
+        out = gone.run(ON.relation_broken(joined.get_relation(relation.id)), joined)
+
+        assert out.get_relation(MESH.id) == joined.get_relation(MESH.id)
+        assert cluster.pod_labels().items() >= LABELS.items()
+        assert cluster.ledger() == LABELS
+
+    def test_a_removed_application_restarts_no_pod(self, cluster: SmallCluster):
+        joined = run(ON.config_changed(), state(MESH, SCRAPER, READER))
+        removed = replace(joined, planned_units=0)
+
+        run(ON.relation_broken(joined.get_relation(MESH.id)), removed)
+
+        assert cluster.pod_labels().items() >= LABELS.items()
+        assert cluster.ledger() is None
+
+    def test_a_unit_that_stays_takes_the_labels_off(self, cluster: SmallCluster):
+        joined = run(ON.config_changed(), state(MESH, SCRAPER, READER))
+
+        run(ON.relation_broken(joined.get_relation(MESH.id)), joined)
+
+        assert not cluster.pod_labels().items() & LABELS.items()
+        assert cluster.ledger() is None
+
+
 def test_update_service_mesh_may_be_called_by_a_charm():
     charm = consumer()
     with charm(charm.on.start(), state(MESH, SCRAPER)) as manager:

@@ -11,6 +11,7 @@ import listing
 import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
     ServiceMeshProvider,
+    is_leaving,
     kubernetes_errors,
     kubernetes_status,
 )
@@ -48,10 +49,12 @@ class StubMeshCharm(ops.CharmBase):
         ):
             framework.observe(event, self._reconcile)
 
-    def _reconcile(self, _: ops.EventBase) -> None:
-        """Make the cluster have the policies that are asked for now, whatever happened."""
+    def _reconcile(self, event: ops.EventBase) -> None:
+        """Bring the cluster's policies to those that the related applications ask for now."""
         if self.obstacle or not self.unit.is_leader():
             return
+        if isinstance(event, ops.RelationBrokenEvent) and is_leaving(self):
+            return  # The relation goes on for the other units; the last one cleans up.
         try:
             self.outcome = enforcement.enforce(self, self.options, self.provider.review())
         except kubernetes_errors() as error:

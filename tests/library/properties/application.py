@@ -180,6 +180,7 @@ class Application:
         before = state(
             *seen.values(),
             leader=unit is self.leader,
+            planned_units=len(self.units),
             config={"auto-join": self.auto_join},
             stored_states=unit.stored,
         )

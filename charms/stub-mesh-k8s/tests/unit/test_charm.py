@@ -125,6 +125,19 @@ def test_application_that_leaves_takes_its_policies_along(context: Context, clus
     }
 
 
+@pytest.mark.parametrize("units", [0, 1])
+def test_removed_unit_leaves_the_policies_to_the_others(cluster: Cluster, units: int):
+    context = testing.Context(StubMeshCharm, app_name="mesh", unit_id=1)
+    producer, scraper = member("producer", policy()), member("scraper")
+    context.run(context.on.config_changed(), state(producer, scraper))
+    before = dict(cluster.authorization_policies)
+
+    context.run(context.on.relation_broken(producer), state(producer, scraper, units=units))
+
+    assert before
+    assert cluster.authorization_policies == before
+
+
 def test_follower_writes_nothing(context: Context, cluster: Cluster):
     out = context.run(
         context.on.config_changed(), state(member("producer", policy()), leader=False)

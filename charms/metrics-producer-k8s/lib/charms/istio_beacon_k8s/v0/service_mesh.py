@@ -365,6 +365,16 @@ def _reason(error: Exception) -> str:
     return f"{where}: {what}" if where else what
 
 
+def is_leaving(charm: ops.CharmBase) -> bool:
+    """Return whether Juju is removing this unit, alone or with its application.
+
+    Such a unit runs relation-broken for each of its relations, though the relations go on for the
+    units that stay. On Kubernetes, Juju removes units from the highest number down. To ask costs a
+    hook-tool process.
+    """
+    return int(charm.unit.name.rpartition("/")[2]) >= charm.app.planned_units()
+
+
 def _publish(relation: ops.Relation, app: ops.Application, values: Mapping[str, str]) -> bool:
     """Write what differs, and return whether that was possible. Leader only."""
     try:
@@ -692,6 +702,7 @@ class ServiceMeshConsumer(ops.Object):
         self._provides_name = cross_model_mesh_provides_name
         self._policies = list(policies or ())
         self._auto_join = auto_join
+        self._ledger_name = label_configmap_name_template.format(app_name=charm.app.name)
         self._client: Client | None = None
         self._memory.set_default(right={}, joined=False, trouble=None)
         self._memory.set_default(unidentified="", remote_models={}, verdicts={})
@@ -714,8 +725,11 @@ class ServiceMeshConsumer(ops.Object):
             self._on_all_outdated: [on.leader_elected],
             self._on_identity_outdated: [requires.relation_created],
             self._on_policies_outdated: [
-                *(mesh.relation_created, provides.relation_changed, provides.relation_broken),
+                *(mesh.relation_created, provides.relation_changed),
                 *(each.relation_created for each in policed),
+            ],
+            self._on_policies_broken: [
+                provides.relation_broken,
                 *(each.relation_broken for each in policed),
             ],
             self._on_mesh_broken: [mesh.relation_broken],
@@ -765,6 +779,11 @@ class ServiceMeshConsumer(ops.Object):
 
     def _on_policies_outdated(self, _: ops.EventBase) -> None:
         self._reconcile(outdated=(_POLICIES,))
+
+    def _on_policies_broken(self, _: ops.EventBase) -> None:
+        """Publish without the relation, unless only this unit leaves it."""
+        if not is_leaving(self._charm):
+            self._reconcile(outdated=(_POLICIES,))
 
     def _on_labels_outdated(self, _: ops.EventBase) -> None:
         self._reconcile(outdated=(_LABELS,))
@@ -950,17 +969,26 @@ class ServiceMeshConsumer(ops.Object):
             self._remember(ops.ActiveStatus("; ".join(left_alone.values())))
 
     def _leave(self) -> None:
-        self._set_labels({})
+        """Take the labels off, unless Juju is removing the pods that carry them.
+
+        A change of labels restarts the pods. Juju 4 does not take a pod back whose application it
+        is removing, and the removal would hang.
+        """
+        if not is_leaving(self._charm):
+            self._set_labels({})
+        elif self._charm.app.planned_units() == 0:
+            self._ledger().write({})
         self._memory.joined = False
+
+    def _ledger(self) -> _Ledger:
+        return _Ledger(self.lightkube_client, self._ledger_name, self._charm.model.name)
 
     def _set_labels(self, labels: dict[str, str]) -> dict[str, str]:
         return reconcile_charm_labels(
             client=self.lightkube_client,
             app_name=self._charm.app.name,
             namespace=self._charm.model.name,
-            label_configmap_name=label_configmap_name_template.format(
-                app_name=self._charm.app.name
-            ),
+            label_configmap_name=self._ledger_name,
             labels=labels,
         )
 
