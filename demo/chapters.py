@@ -128,6 +128,8 @@ class Story:
         self._stage.leftovers(wanted=True)
         self._stage.do("remove-application", "mesh", "--no-prompt")
         self._stage.leftovers(wanted=False)
+        # Without labels the pods restart, and Juju 4 takes no pod back whose model it is removing.
+        self._stage.settle("restarting")
         self._stage.destroy_models()
 
     def _deploy(self, bundle: str, *options: str) -> None:
