@@ -25,6 +25,8 @@ _SHORTEST, _LONGEST, _GROWTH = 0.05, 2.0, 1.3
 
 A `juju status` costs a real client 0.1 to 0.3 s of CPU.
 """
+_RETRYING = 30.0
+"""Seconds in which Juju runs an interrupted hook again, or even twice."""
 _INTERRUPTED = -1
 """Return code of an action whose pod went down."""
 
@@ -62,10 +64,18 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
     application's charm and is in the scope of each relation, and no pod is about to be replaced.
 
     Raises:
-        jubilant.WaitError: a unit is in error.
+        jubilant.WaitError: a unit stays in error.
         TimeoutError: the model has not settled in time.
     """
-    _expect_nothing(lambda: _unsettled(juju), seconds or juju.wait_timeout, show)
+    seconds = seconds or juju.wait_timeout
+    errors = _Errors(min(_RETRYING, seconds / 10))
+
+    def look() -> list[str]:
+        status = juju.status()
+        errors.check(status)
+        return _unsettled(juju, status)
+
+    _expect_nothing(look, seconds, show)
 
 
 def wait_until_unrelated(juju: jubilant.Juju, first: str, second: str) -> None:
@@ -169,10 +179,33 @@ def _expect_nothing(
         raise TimeoutError(f"after {seconds:g} s: {'; '.join(differences)}")
 
 
-def _unsettled(juju: jubilant.Juju) -> list[str]:
+class _Errors:
+    """Tells an error that lasts from one that Juju resolves.
+
+    A hook that is interrupted because its pod goes down leaves its unit in error in the new pod,
+    until Juju runs the hook again 5 s later.
+
+    Args:
+        seconds: how long an error may last.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[str, float] = {}
+
+    def check(self, status: jubilant.Status) -> None:
+        """Raise `jubilant.WaitError` if a unit has been in error too long."""
+        units = {name: unit for app in status.apps.values() for name, unit in app.units.items()}
+        now = time.monotonic()
+        self._since = {n: self._since.get(n, now) for n, unit in units.items() if unit.is_error}
+        lasting = [name for name, start in self._since.items() if now - start > self._seconds]
+        if lasting:
+            messages = [f"{name}: {units[name].workload_status.message}" for name in lasting]
+            raise jubilant.WaitError("; ".join(messages))
+
+
+def _unsettled(juju: jubilant.Juju, status: jubilant.Status) -> list[str]:
     """Return a sentence for each effect that is still missing, the cheapest to find first."""
-    status = juju.status()
-    _raise_errors(status)
     with contextlib.suppress(UnknownError):
         return (
             list(_incomplete(status))
@@ -180,13 +213,6 @@ def _unsettled(juju: jubilant.Juju) -> list[str]:
             or rollouts.unfinished(namespace(juju))
         )
     return []
-
-
-def _raise_errors(status: jubilant.Status) -> None:
-    units = {name: unit for app in status.apps.values() for name, unit in app.units.items()}
-    messages = [f"{name}: {u.workload_status.message}" for name, u in units.items() if u.is_error]
-    if messages:
-        raise jubilant.WaitError("; ".join(messages))
 
 
 def _incomplete(status: jubilant.Status) -> Iterator[str]:

@@ -165,6 +165,8 @@ class Stage:
 
     def surroundings(self) -> str:
         """Return the model's status and the end of its log, in which to find the cause."""
+        if self._in_focus not in self._models:
+            return ""
         try:
             return f"{self._juju.cli('status')}\n{self._juju.debug_log(limit=_LOG_LINES)}"
         except jubilant.CLIError as error:

@@ -93,11 +93,23 @@ def test_a_model_that_does_not_settle_says_what_is_missing(tmp_path: Path):
     assert str(failure.value) == f"after 0.1 s: {expected}"
 
 
-def test_a_unit_in_error_ends_the_wait(script: Script):
-    error = {"current": "error", "message": "hook failed"}
-    script.answer("status", status(p=app("p", {"p/0": unit() | {"workload-status": error}})))
+FAILED = {"workload-status": {"current": "error", "message": "hook failed"}}
+ERROR = status(producer=app("producer", {"producer/0": unit() | FAILED}))
 
-    with pytest.raises(jubilant.WaitError, match="p/0: hook failed"):
+
+def test_an_error_that_juju_resolves_is_waited_for(script: Script):
+    script.answer("status", ERROR, ERROR, ALONE)
+
+    patience.settle(script.juju)
+
+    assert script.left("status") == 1
+
+
+def test_an_error_that_lasts_ends_the_wait(tmp_path: Path):
+    script = Script(tmp_path, seconds=5)
+    script.answer("status", ERROR)
+
+    with pytest.raises(jubilant.WaitError, match="producer/0: hook failed"):
         patience.settle(script.juju)
 
 
