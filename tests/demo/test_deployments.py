@@ -27,7 +27,14 @@ def test_shares_that_one(demo):
 def test_a_failed_test_does_not_fail_the_next_ones(tmp_path: Path):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_demo.py").write_text(TESTS)
-    options = ["-c", ROOT / "pyproject.toml", "--juju=rehearsal", "--model=again", "-p", "no:cacheprovider"]
+    options = [
+        "-c",
+        ROOT / "pyproject.toml",
+        "--juju=rehearsal",
+        "--model=again",
+        "-p",
+        "no:cacheprovider",
+    ]
 
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", *options, tmp_path],

@@ -46,6 +46,7 @@ class ProducerCharm(ops.CharmBase):
             ],
         )
         for event in (
+            self.on.install,
             self.on[workload.CONTAINER].pebble_ready,
             self.on.config_changed,
             self.on.leader_elected,

@@ -19,6 +19,7 @@ class ScraperCharm(ops.CharmBase):
         # It has no policies, as nothing calls it: on the mesh it has an identity to call with.
         self.mesh = ServiceMeshConsumer(self, auto_join=bool(self.config["auto-join"]))
         for event in (
+            self.on.install,
             self.on[workload.CONTAINER].pebble_ready,
             self.on.config_changed,
             self.on.upgrade_charm,

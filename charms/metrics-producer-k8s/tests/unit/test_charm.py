@@ -27,13 +27,14 @@ def state(
 
 @pytest.mark.parametrize("leader", [True, False])
 @pytest.mark.parametrize(
-    "event", ["config_changed", "leader_elected", "upgrade_charm", "pebble_ready"]
+    "event", ["install", "config_changed", "leader_elected", "upgrade_charm", "pebble_ready"]
 )
 def test_each_event_opens_the_ports_and_starts_the_workload(
     context: Context, container: testing.Container, event: str, leader: bool
 ):
     on = context.on
     events = {
+        "install": on.install(),
         "config_changed": on.config_changed(),
         "leader_elected": on.leader_elected(),
         "upgrade_charm": on.upgrade_charm(),
