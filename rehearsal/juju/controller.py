@@ -57,7 +57,7 @@ class Controller:
         self._uniter.wake()
 
     def changed(self) -> None:
-        """Have agents act on what a command has changed. Takes no lock."""
+        """Have agents act on a command that changed something. Takes no lock."""
         self._uniter.hold()
         self._uniter.wake()
 
@@ -290,19 +290,29 @@ def _refuse(model: Model, ends: tuple[End, End]) -> None:
         )
     for other in ends[0].app.relations:
         if other.key(model) == name:
-            raise _taken(name, other)
+            raise JujuError(_taken(ends, other) if model.juju.names_dying else _exists(ends))
     for end in ends:
         if end.app.dying or (end.saas and end.saas.dying):
             raise JujuError(f'cannot add relation "{name}": application "{end.name}" is not alive')
         _refuse_full(name, end)
 
 
-def _taken(name: str, there: Relation) -> JujuError:
+def _taken(ends: tuple[End, End], there: Relation) -> str:
     """Return the error of Juju 3.6 for a relation that is there already."""
+    name = key(ends)
     state = "is dying, but not yet removed" if there.dying else "(already exists)"
-    return JujuError(
+    return (
         f'cannot add relation "{name}":\nrelation {name} {state}:\n\n\n'
         "Use 'juju status --relations' to view the current relations."
+    )
+
+
+def _exists(ends: tuple[End, End]) -> str:
+    """Return the error of Juju 4 for a relation that is there already, alive or dying."""
+    first, second = (f"{end.name}:{end.endpoint.name}" for end in ends)
+    return (
+        f'adding relation between endpoints "{first}" and "{second}": '
+        f'cannot add relation "{first}", "{second}": relation {first} {second}: already exists'
     )
 
 

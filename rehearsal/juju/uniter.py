@@ -347,7 +347,9 @@ class Uniter:
         relation, and writing to it fails. While a relation is there, also a dying one, a unit
         that has not left it may write.
         """
-        for relation in app.relations:
+        if not app.model.juju.removes_stuck_relations:
+            return
+        for relation in (r for r in app.relations if len(r.sides) == 2 and not r.saas):
             left = [unit for side in relation.sides for unit in _members(side)]
             if not relation.dying or len(left) != 1 or not left[0].dying:
                 continue

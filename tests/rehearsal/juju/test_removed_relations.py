@@ -1,9 +1,12 @@
 """A relation that Juju has removed while a unit still lists it, and one that is only dying."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from rehearsal.juju.version import JUJU_3_6, JUJU_4
+from rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.juju.conftest import Typist, write_charm
 from tests.rehearsal.juju.test_commands import STATUS, is_active
 
@@ -49,6 +52,13 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def rehearsal(request: pytest.FixtureRequest) -> Generator[Rehearsal]:
+    """Replace the rehearsal of other modules by one of Juju 4, unless a test has another."""
+    with Rehearsal(juju=getattr(request, "param", JUJU_4)) as rehearsal:
+        yield rehearsal
+
+
 @pytest.fixture(autouse=True, scope="session")
 def charm(folder: Path) -> None:
     write_charm(folder / "writer", CHARMCRAFT, CHARM)
@@ -63,7 +73,7 @@ def relate(juju: Typist, writes: str) -> None:
     juju.until(STATUS, is_active("web/0", "db/0"))
 
 
-def test_a_relation_that_juju_has_removed_refuses_what_is_written(juju: Typist):
+def test_a_relation_that_juju_has_removed_cannot_be_written(juju: Typist):
     relate(juju, writes="stop")
     juju("config web fail=true")
     juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
@@ -96,3 +106,37 @@ def test_a_dying_relation_takes_what_a_unit_in_it_writes(juju: Typist):
 
     juju.until("status", lambda output: "web/0" not in output)
     assert "in db_relation_departed" in juju("debug-log").stdout
+
+
+@pytest.mark.parametrize("rehearsal", [JUJU_3_6], indirect=True, ids=["3.6"])
+def test_on_juju_3_6_a_unit_in_error_keeps_its_dying_relation(juju: Typist):
+    relate(juju, writes="db_relation_departed")
+    juju("config web fail=true")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+    juju("remove-application web --no-prompt")
+
+    juju("resolved web/0 --no-retry")
+
+    juju.until("status", lambda output: "web/0" not in output)
+    assert "in db_relation_departed" in juju("debug-log").stdout
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "words"),
+    [
+        (JUJU_3_6, "relation web:db db:server is dying, but not yet removed"),
+        (JUJU_4, "relation web:db db:server: already exists"),
+    ],
+    indirect=["rehearsal"],
+    ids=["3.6", "4"],
+)
+def test_a_dying_relation_is_not_added_again(juju: Typist, words: str):
+    relate(juju, writes="")
+    juju("config web fail=true")
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+    juju("remove-relation web db")
+
+    refused = juju("integrate web:db db:server")
+
+    assert words in refused.stderr
+    assert refused.returncode == 1
