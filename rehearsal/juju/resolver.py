@@ -1,9 +1,9 @@
-"""Which hook a unit runs next.
+"""The choice of the hook that a unit runs next.
 
-As in Juju's uniter, nothing queues hooks: what a unit has been told (`Seen`) is compared with what
-is so now, and the first difference is the next hook. So nothing is told twice, nothing is missed,
-and what has passed in the meantime is not told at all. The order is that of the life of a charm in
-Juju's documentation; where that leaves it open, any of the hooks may be next.
+As in Juju's uniter, hardly anything queues hooks: the facts that a unit has been told (`Seen`) are
+compared with the present, and the first difference is the next hook. So no fact is told twice and
+none is missed, and a fact that has passed in the meantime is not told at all. The order is that of
+Juju's resolvers; if they leave it open, any of the hooks may be next.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -95,7 +95,7 @@ class SeenRelation:
 
 @dataclass
 class Seen:
-    """What a unit has been told so far, from which its next hooks follow.
+    """The facts that a unit has been told, from which its next hooks follow.
 
     Attributes:
         queued: the hook that Juju has queued, which comes before any other.

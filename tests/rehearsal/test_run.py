@@ -181,11 +181,11 @@ def test_what_results_mean_is_said_of_those_that_came(demo: Demo):
 def test_what_does_not_settle_is_named(write_bundle: WriteBundle):
     bundle = write_bundle({"slow": {"options": {"hook": "hangs"}}})
 
-    done = rehearse(bundle, "--timeout", "1")
+    done = rehearse(bundle, "--timeout", "3")
 
     assert done.returncode == 1
-    assert "Model plain has not settled in 1 s." in done.stdout
-    assert "slow/0 is waiting (executing running web-pebble-ready hook)" in done.stdout
+    assert "Model plain has not settled in 3 s." in done.stdout
+    assert "slow/0 is maintenance (executing running web-pebble-ready hook)" in done.stdout
 
 
 def test_overlays_are_laid_over_the_bundle_in_their_order(

@@ -1,4 +1,4 @@
-"""A controller that takes its time: what somebody sees who does not wait."""
+"""A controller that takes its time, seen by somebody who does not wait."""
 
 import json
 import subprocess

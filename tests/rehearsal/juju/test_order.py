@@ -1,4 +1,4 @@
-"""Hooks in many orders: what Juju keeps is kept, and what it leaves open is shuffled."""
+"""Hooks in many orders: Juju's own order is kept, and the rest is shuffled."""
 
 from collections.abc import Generator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A unit's pods, one after the other: what survives, which code runs, and what it finds."""
+"""The pods of a unit, one after the other: their code, their state and their containers."""
 
 import re
 import shutil
@@ -84,7 +84,7 @@ def diary(juju: Typist) -> list[str]:
 
 
 def pebbles(juju: Typist) -> dict[str, str]:
-    """Return what each hook found, which was its latest."""
+    """Return by hook whether Pebble ran."""
     lines = log(juju)
     return dict(zip(lines[::2], lines[1::2], strict=False))
 
