@@ -50,6 +50,8 @@ def test_a_range_that_is_taken_is_passed_over(network: Network):
 @pytest.mark.usefixtures("another_api_server")
 def test_a_rehearsal_starts_beside_an_api_server():
     with Rehearsal() as rehearsal:
-        client = Kube((rehearsal.directory / "kubeconfig").read_text(), "default")
-        assert client.list(Namespace) == []
-        client.close()
+        kubeconfig = (rehearsal.directory / "kubeconfig").read_text()
+        with contextlib.closing(Kube(kubeconfig, "default")) as client:
+            namespaces = [each["metadata"]["name"] for each in client.list(Namespace)]
+
+    assert namespaces == ["istio-system"]
