@@ -60,7 +60,7 @@ def targets(out: testing.State) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "event", ["config_changed", "upgrade_charm", "pebble_ready", "relation_changed"]
+    "event", ["install", "config_changed", "upgrade_charm", "pebble_ready", "relation_changed"]
 )
 def test_each_event_opens_the_port_and_starts_the_workload(
     context: Context, container: testing.Container, event: str
@@ -68,6 +68,7 @@ def test_each_event_opens_the_port_and_starts_the_workload(
     on = context.on
     relation = data_relation()
     events = {
+        "install": on.install(),
         "config_changed": on.config_changed(),
         "upgrade_charm": on.upgrade_charm(),
         "pebble_ready": on.pebble_ready(container),
