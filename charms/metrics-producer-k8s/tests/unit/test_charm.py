@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import ops
 import pytest
 from ops import pebble, testing
 
@@ -134,6 +135,32 @@ def test_follower_publishes_no_url(context: Context, container: testing.Containe
     )
 
     assert out.get_relation(relation.id).local_app_data == {}
+
+
+class RemovedBag(dict[str, str]):
+    """The databag of a relation that Juju is removing: it still has it, and refuses to write."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        raise ops.RelationNotFoundError
+
+
+@pytest.mark.parametrize("endpoint", ["metrics", "data"])
+@pytest.mark.parametrize("leader", [True, False])
+def test_hook_survives_a_relation_that_juju_is_removing(
+    context: Context, container: testing.Container, endpoint: str, leader: bool
+):
+    removed = testing.Relation(
+        endpoint, local_app_data=RemovedBag(), local_unit_data=RemovedBag(), id=1
+    )
+    alive = testing.Relation(endpoint, id=2)
+
+    out = context.run(context.on.upgrade_charm(), state(container, removed, alive, leader=leader))
+
+    published = out.get_relation(alive.id)
+    assert published.local_app_data or not leader
+    assert published.local_unit_data
+    assert not out.get_relation(removed.id).local_app_data
+    assert out.get_container("producer").service_statuses
 
 
 def policies(out: testing.State, mesh: testing.Relation) -> list[tuple[object, ...]]:
