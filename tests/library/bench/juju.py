@@ -21,6 +21,7 @@ CHARM = HERE / "charm"
 LIBRARY = HERE.parents[2] / "charms/stub-mesh-k8s/lib"
 UUID = "11111111-1111-4111-8111-111111111111"
 UNIT = f"{APP}/0"
+NOW = "2026-01-01T00:00:00Z"
 
 _TOOL = """\
 #!/bin/sh
@@ -38,6 +39,7 @@ exit 0
 """
 _TOOLS = (
     "config-get",
+    "goal-state",
     "is-leader",
     "juju-log",
     "relation-get",
@@ -99,6 +101,7 @@ class Juju:
         self._relations: dict[int, Relation] = {}
         self._say("is-leader --format=json", True)
         self._say("config-get --format=json", {})
+        self._say("goal-state --format=json", {"units": {UNIT: {"status": "active", "since": NOW}}})
 
     def relate(self, *relations: Relation) -> None:
         """Make these relations, or change what the other side published over them."""
