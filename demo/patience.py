@@ -61,7 +61,8 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
     """Wait until the last commands have taken effect on all units of a model.
 
     That is: every application has the units of its scale, each unit is active and idle, runs the
-    application's charm and is in the scope of each relation, and no pod is about to be replaced.
+    application's charm and is in the scope of each relation, and no pod is about to be replaced or
+    removed.
 
     Raises:
         jubilant.WaitError: a unit stays in error.
@@ -210,7 +211,9 @@ def _unsettled(juju: jubilant.Juju, status: jubilant.Status) -> list[str]:
         return (
             list(_incomplete(status))
             or list(_unrelated(juju, status))
-            or rollouts.unfinished(namespace(juju))
+            or rollouts.unfinished(
+                namespace(juju), {n: app.scale for n, app in status.apps.items()}
+            )
         )
     return []
 

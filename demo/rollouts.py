@@ -1,8 +1,9 @@
-"""Whether Kubernetes is replacing the pods of an application.
+"""Whether Kubernetes is replacing, adding or removing the pods of an application.
 
 Joining or leaving a mesh changes the labels in the pod template, so every pod is replaced.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightkube.resources.apps_v1 import StatefulSet
@@ -10,15 +11,31 @@ from lightkube.resources.apps_v1 import StatefulSet
 from demo import cluster
 
 
-def unfinished(namespace: str) -> list[str]:
-    """Return a sentence for each StatefulSet that has pods of an older template.
+def unfinished(namespace: str, scales: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each StatefulSet that has pods of an older template, or too many.
+
+    Args:
+        namespace: the namespace of the StatefulSets.
+        scales: the number of units that Juju shows, by application.
 
     Raises:
         UnknownError: there is no KUBECONFIG, or the API does not answer.
     """
     with cluster.ask(namespace) as client:
         found = cluster.objects(client, StatefulSet)
-    return [_sentence(each) for each in found if not _is_complete(each)]
+    return [sentence for each in found for sentence in _differences(each, scales)]
+
+
+def _differences(found: dict[str, Any], scales: Mapping[str, int]) -> Iterator[str]:
+    name = cluster.name(found)
+    status: dict[str, Any] = found.get("status") or {}
+    if not _is_complete(found):
+        count = f"{status.get('updatedReplicas', 0)} of {status.get('replicas', 0)}"
+        yield f"pods of {name}: expected all of the newest template, observed {count}"
+    # Juju shows that a unit is gone before it removes the pod.
+    wanted = found["spec"].get("replicas", 1)
+    if wanted != scales.get(name, wanted):
+        yield f"pods of {name}: expected {scales[name]}, as Juju has units, observed {wanted}"
 
 
 def _is_complete(found: dict[str, Any]) -> bool:
@@ -31,9 +48,3 @@ def _is_complete(found: dict[str, Any]) -> bool:
     generation = found["metadata"].get("generation")
     seen = status.get("observedGeneration", generation) == generation
     return seen and status.get("currentRevision") == status.get("updateRevision")
-
-
-def _sentence(found: dict[str, Any]) -> str:
-    status: dict[str, Any] = found.get("status") or {}
-    count = f"{status.get('updatedReplicas', 0)} of {status.get('replicas', 0)}"
-    return f"pods of {cluster.name(found)}: expected all of the newest template, observed {count}"

@@ -34,7 +34,7 @@ def put(store: Store, status: dict[str, Any]) -> None:
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
             "metadata": {"namespace": "demo", "name": "scraper"},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
+            "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
             "status": {"replicas": 2, "updatedReplicas": 2} | status,
         }
     )
@@ -44,7 +44,7 @@ def put(store: Store, status: dict[str, Any]) -> None:
 def test_pods_of_one_template_are_complete(store: Store, status: dict[str, Any]):
     put(store, status)
 
-    assert rollouts.unfinished("demo") == []
+    assert rollouts.unfinished("demo", {"scraper": 2}) == []
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,20 @@ def test_pods_of_an_older_template_are_unfinished(store: Store, status: dict[str
     put(store, status | {"updatedReplicas": 1})
 
     expected = "pods of scraper: expected all of the newest template, observed 1 of 2"
-    assert rollouts.unfinished("demo") == [expected]
+    assert rollouts.unfinished("demo", {"scraper": 2}) == [expected]
+
+
+def test_a_pod_of_a_removed_unit_is_unfinished(store: Store):
+    put(store, COMPLETE)
+
+    expected = "pods of scraper: expected 1, as Juju has units, observed 2"
+    assert rollouts.unfinished("demo", {"scraper": 1}) == [expected]
+
+
+def test_pods_of_no_application_of_juju_are_left_aside(store: Store):
+    put(store, COMPLETE)
+
+    assert rollouts.unfinished("demo", {}) == []
 
 
 def test_without_a_cluster_rollouts_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -63,4 +76,4 @@ def test_without_a_cluster_rollouts_are_unknown(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with pytest.raises(UnknownError):
-        rollouts.unfinished("demo")
+        rollouts.unfinished("demo", {"scraper": 2})
