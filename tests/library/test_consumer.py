@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import ops
 import pytest
+import yaml
 from ops import testing
 from small_charms import (
     ALIAS,
@@ -23,13 +24,15 @@ from small_charms import (
     related,
     state,
 )
-from small_cluster import LEDGER, SmallCluster
+from small_cluster import APP, LEDGER, MODEL, SmallCluster
 
-from charms.istio_beacon_k8s.v0.service_mesh import AppPolicy, MeshType
+from charms.istio_beacon_k8s.v0.service_mesh import MeshType, UnitPolicy
+from rehearsal.kubernetes.requests import Answer
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
 BY_HAND = {"auto-join": False}
+HARNESS = yaml.safe_dump(OPTIONS)
 ON = testing.CharmEvents()
 
 
@@ -84,7 +87,31 @@ class TestEveryEvent:
     def test_without_a_mesh_kubernetes_is_not_asked(self, event: Event, cluster: SmallCluster):
         run(event, state(SCRAPER, READER, PROVIDE, REQUIRE))
 
-        assert cluster.calls() == []
+        # A new pod looks for labels that the pod before it may have set.
+        assert cluster.calls() == ["get configmaps"] * (event.path == "upgrade_charm")
+
+
+class TestEditedRelationData:
+    """Juju may lose what a failed hook wrote, and somebody may edit relation data."""
+
+    @pytest.mark.parametrize("event", PLAIN, ids=lambda event: event.path)
+    def test_wrong_policies_are_replaced(self, event: Event):
+        right = run(ON.config_changed(), state(MESH, SCRAPER))
+        wrong = replace(right.get_relation(MESH.id), local_app_data={"policies": "[]"})
+        edited = replace(right, relations={right.get_relation(SCRAPER.id), wrong})
+
+        out = run(event, edited)
+
+        assert policies_of(out, MESH) == [("scraper", "prod")]
+
+    @pytest.mark.parametrize("event", PLAIN, ids=lambda event: event.path)
+    def test_a_lost_identity_is_published_again(self, event: Event):
+        right = run(ON.config_changed(), state(REQUIRE))
+        lost = replace(right.get_relation(REQUIRE.id), local_app_data={})
+
+        out = run(event, replace(right, relations={lost}))
+
+        assert out.get_relation(REQUIRE.id).local_app_data["cmr_data"]
 
 
 @pytest.mark.parametrize("relation", [PROVIDE, REQUIRE], ids=lambda r: r.endpoint)
@@ -273,17 +300,74 @@ class TestStatus:
             "label istio.io/dataplane-mode=none on StatefulSet producer was set by somebody else",
         )
 
+    def test_there_is_nothing_to_label(self, cluster: SmallCluster):
+        cluster.store.delete("StatefulSet", MODEL, APP)
+
+        name, message = self.status(state(MESH))
+
+        assert name == "waiting"
+        assert message == "there is no StatefulSet producer to label, will try again"
+
+    @pytest.mark.parametrize("content", ["<html>", ""])
+    def test_a_proxy_answers_for_kubernetes(self, content: str, cluster: SmallCluster):
+        cluster.go_through(lambda request, handle: Answer(200, content))
+
+        name, message = self.status(state(MESH))
+
+        assert name == "waiting"
+        assert message == "Kubernetes did not answer with JSON, will try again"
+
     def test_a_label_that_is_jujus(self):
         before = state(ambient(**{"app.kubernetes.io/name": "victim"}))
 
         assert self.status(before) == ("active", "label app.kubernetes.io/name is Juju's")
 
 
-def test_two_relations_to_a_mesh_are_an_error():
-    with pytest.raises(testing.errors.UncaughtCharmError) as caught:
-        run(ON.update_status(), state(ambient(), ambient()))
+class TestTwoMeshes:
+    def test_the_unit_is_blocked(self):
+        out = run(ON.update_status(), state(ambient(), ambient()))
 
-    assert isinstance(caught.value.__cause__, ops.TooManyRelatedAppsError)
+        assert out.unit_status == testing.BlockedStatus(
+            "related to mesh and mesh, but can be on one mesh: remove the others"
+        )
+
+    def test_the_first_one_gets_the_policies(self):
+        first, second = ambient(), ambient()
+
+        out = run(ON.relation_created(second), state(second, first, SCRAPER))
+
+        assert policies_of(out, first) == [("scraper", "prod")]
+        assert out.get_relation(second.id).local_app_data == {}
+
+    def test_the_second_one_gets_them_if_the_first_is_removed(self, cluster: SmallCluster):
+        first, second = ambient(), ambient(other="1")
+        before = run(ON.relation_created(second), state(first, second, SCRAPER))
+
+        out = run(ON.relation_broken(before.get_relation(first.id)), before)
+
+        assert policies_of(out, second) == [("scraper", "prod")]
+        assert cluster.ledger() == {"other": "1"}
+
+
+def test_a_charm_in_a_harness_without_a_model_name_starts():
+    with pytest.warns(PendingDeprecationWarning, match="Harness"):
+        harness = testing.Harness(ConsumerCharm, meta=yaml.safe_dump(CONSUMER), config=HARNESS)
+    try:
+        harness.set_leader(True)
+
+        harness.begin_with_initial_hooks()
+
+        assert harness.charm.mesh.enabled is False
+    finally:
+        harness.cleanup()
+
+
+def test_ops_before_2_20_cannot_tell_a_remote_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(ops.Relation, "remote_model")
+
+    out = run(ON.relation_created(SCRAPER), state(MESH, SCRAPER))
+
+    assert policies_of(out, MESH) == [("scraper", "prod")]
 
 
 def test_importing_it_does_not_import_lightkube():
@@ -298,7 +382,7 @@ def test_importing_it_does_not_import_lightkube():
 
 def test_a_policy_for_an_endpoint_that_is_not_declared_names_it():
     class Misspelt(ConsumerCharm):
-        policies = (AppPolicy(relation="dta", endpoints=[]),)
+        policies = (UnitPolicy(relation="dta"),)
 
     context = testing.Context(Misspelt, meta=CONSUMER, config=OPTIONS)
 

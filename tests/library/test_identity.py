@@ -289,13 +289,24 @@ class TestConsumingSide:
 
         assert allowed(reconcile(saas, who)) == ALLOWED
 
-    def test_juju_is_asked_once(self):
+    def test_juju_is_asked_once_for_each_application(self):
         first = reconcile(NEIGHBOUR)
         moved = replace(NEIGHBOUR, remote_model_uuid=FAR)
-        # A relation never moves; if it did, only asking again would tell.
+        # An application never moves; if it did, only asking again would tell.
         again = replace(first, relations={first.get_relation(MESH.id), moved})
 
         assert allowed(consumer().run(ON.leader_elected(), again)) == [("scraper", "prod")]
+
+    def test_a_new_application_of_a_removed_name_is_asked_for(self):
+        first = reconcile(NEIGHBOUR)
+        gone = replace(first, relations={first.get_relation(MESH.id)})
+        without = consumer().run(ON.leader_elected(), gone)
+        saas = related("metrics", "scraper", remote_model_uuid=FAR)
+        relations = {without.get_relation(MESH.id), saas}
+
+        out = consumer().run(ON.leader_elected(), replace(without, relations=relations))
+
+        assert allowed(out) == DENIED
 
 
 class TestStatus:

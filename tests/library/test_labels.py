@@ -154,13 +154,36 @@ class TestLeftAlone:
 
     @pytest.mark.parametrize(
         "key",
-        ["app.kubernetes.io/x", "app.juju.is/x", "model.juju.is/x", "controller.juju.is/x"],
+        [
+            "app.kubernetes.io/name",
+            "app.kubernetes.io/managed-by",
+            "app.juju.is/x",
+            "model.juju.is/x",
+            "controller.juju.is/x",
+        ],
     )
     def test_what_is_jujus(self, key: str, cluster: SmallCluster):
         assert list(reconcile({key: "1"})) == [key]
 
         assert cluster.pod_labels() == JUJUS
         assert cluster.writes() == []
+
+    def test_a_label_of_kubernetes_that_juju_does_not_use_is_set(self, cluster: SmallCluster):
+        part_of = {"app.kubernetes.io/part-of": "loki"}
+
+        assert reconcile(part_of) == {}
+
+        assert cluster.pod_labels() == {**JUJUS, **part_of}
+
+    def test_each_label_that_is_not_set_is_logged(
+        self, cluster: SmallCluster, caplog: pytest.LogCaptureFixture
+    ):
+        with caplog.at_level(logging.WARNING):
+            reconcile({"model.juju.is/x": "1", "a b": "1", "good": "1"})
+
+        assert "Not set: label model.juju.is/x is Juju's" in caplog.text
+        assert "Not set: label 'a b' is not legal" in caplog.text
+        assert "good" not in caplog.text
 
     def test_what_is_in_a_selector(self, cluster: SmallCluster):
         cluster.select_pods(role="primary")
@@ -230,6 +253,15 @@ class TestLedger:
         assert cluster.ledger() == {"mesh": "on"}
         assert cluster.pod_labels() == {**JUJUS, "mesh": "on", "lost": "1"}
         assert f"ConfigMap {LEDGER} is damaged" in caplog.text
+
+    def test_a_null_of_the_first_published_versions_is_dropped(self, cluster: SmallCluster):
+        cluster.put_ledger(labels='{"mesh": "on", "removed": null}')
+        cluster.label_pods(mesh="on", removed="1")
+
+        reconcile({})
+
+        assert cluster.pod_labels() == {**JUJUS, "removed": "1"}
+        assert cluster.ledger() is None
 
     def test_an_empty_one_is_none(self, cluster: SmallCluster):
         cluster.put_ledger()
@@ -319,6 +351,27 @@ class TestConsumerLeaves:
         assert out.unit_status.name == "active"
         assert cluster.pod_labels() == JUJUS
         assert cluster.ledger() is None
+
+    @pytest.mark.parametrize("leader", [True, False])
+    def test_in_a_new_pod_that_knows_nothing_of_it(self, leader: bool, cluster: SmallCluster):
+        joined, relation = self.joined()
+        cluster.fail(503)
+        consumer().run(ON.relation_broken(relation), joined)
+        cluster.recover()
+
+        new_pod = consumer().run(ON.upgrade_charm(), state(leader=leader))
+        out = consumer().run(ON.leader_elected(), replace(new_pod, leader=True))
+
+        assert out.unit_status == testing.ActiveStatus("not on a service mesh")
+        assert cluster.pod_labels() == JUJUS
+        assert cluster.ledger() is None
+
+    def test_in_a_new_pod_that_runs_the_hook_again(self, cluster: SmallCluster):
+        _, relation = self.joined()
+
+        consumer().run(ON.relation_broken(relation), state(relation))
+
+        assert cluster.pod_labels() == JUJUS
 
     def test_under_a_new_leader(self, cluster: SmallCluster):
         self.joined()

@@ -70,7 +70,7 @@ def test_unit_policy_without_ports_has_no_endpoints():
 
 
 def test_a_service_is_named_where_given():
-    given = AppPolicy(relation="data", endpoints=[], service="producer-lb")
+    given = AppPolicy(relation="data", endpoints=[Endpoint()], service="producer-lb")
 
     [policy] = build(given, to=(related("data", "reader"),))
 
@@ -146,14 +146,98 @@ def test_target_that_fits_its_type(target: dict[str, Any]):
     ("target", "reason"),
     [
         ({"target_app_name": None}, "needs target_app_name or target_service"),
-        ({"target_selector_labels": {"a": "b"}}, "takes no target_selector_labels"),
-        ({"target_type": "unit", "target_service": "s"}, "takes no target_service"),
-        ({"target_type": "unit", "target_selector_labels": {"a": "b"}}, "not both"),
+        ({"target_selector_labels": {"a": "b"}}, "does not support target_selector_labels"),
+        ({"target_type": "unit", "target_service": "s"}, "does not support target_service"),
+        ({"target_type": "unit", "target_selector_labels": {"a": "b"}}, "cannot have both"),
     ],
 )
 def test_target_that_does_not_fit_its_type(target: dict[str, Any], reason: str):
     with pytest.raises(pydantic.ValidationError, match=reason):
         MeshPolicy.model_validate(entry(**target))
+
+
+class TestStrictWhereAnAuthorWrites:
+    @pytest.mark.parametrize(
+        ("model", "arguments", "fields"),
+        [
+            (Endpoint, {"method": ["GET"]}, "hosts, ports, methods, paths"),
+            (Endpoint, {"path": ["/data"]}, "hosts, ports, methods, paths"),
+            (UnitPolicy, {"relation": "data", "port": [9090]}, "relation, ports"),
+            (
+                AppPolicy,
+                {"relation": "data", "endpoints": [Endpoint()], "services": "lb"},
+                "relation, endpoints, service",
+            ),
+            (Policy, {"relation": "data", "endpoint": []}, "relation, endpoints, service"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Policy is deprecated")
+    def test_an_unknown_field_is_refused_with_the_known_ones(
+        self, model: type[pydantic.BaseModel], arguments: dict[str, Any], fields: str
+    ):
+        unknown = list(arguments)[-1] if model is not Policy else "endpoint"
+
+        with pytest.raises(pydantic.ValidationError) as caught:
+            model(**arguments)
+
+        [error] = caught.value.errors()
+        assert error["loc"] == (unknown,)
+        assert error["msg"] == f"unknown; the fields are {fields}"
+
+    def test_an_unknown_field_of_a_dictionary_is_refused(self):
+        policy: dict[str, Any] = {"relation": "data", "endpoints": [{"method": ["GET"]}]}
+
+        with pytest.raises(
+            pydantic.ValidationError, match=r"(?s)method.*unknown; the fields are hosts"
+        ):
+            AppPolicy(**policy)
+
+    @pytest.mark.parametrize("field", ["hosts", "ports", "methods", "paths"])
+    def test_an_empty_list_in_an_endpoint_is_refused(self, field: str):
+        with pytest.raises(pydantic.ValidationError, match=rf"(?s){field}.*would allow everything"):
+            Endpoint(**{field: []})
+
+    @pytest.mark.parametrize(("model", "field"), [(UnitPolicy, "ports"), (AppPolicy, "endpoints")])
+    def test_an_empty_list_in_a_policy_is_refused(
+        self, model: type[pydantic.BaseModel], field: str
+    ):
+        with pytest.raises(pydantic.ValidationError, match=rf"(?s){field}.*would allow everything"):
+            model(**{"relation": "data", field: []})
+
+    @pytest.mark.parametrize("path", ["/", "/data", "/data/*", "*/x", "/{*}", "{*}"])
+    def test_a_path_that_istio_can_match_is_accepted(self, path: str):
+        assert Endpoint(paths=[path]).paths == [path]
+
+    @pytest.mark.parametrize("path", ["", "data", "http://x/data", " /data"])
+    def test_a_path_that_matches_nothing_is_refused(self, path: str):
+        with pytest.raises(pydantic.ValidationError, match=r"(?s)paths.*a path begins with"):
+            Endpoint(paths=[path])
+
+    def test_an_empty_endpoint_allows_all(self):
+        [policy] = build(
+            AppPolicy(relation="data", endpoints=[Endpoint()]), to=(related("data", "reader"),)
+        )
+
+        assert policy.endpoints == [Endpoint()]
+
+    @pytest.mark.parametrize(
+        "endpoint", [{"more": 1}, {"ports": []}, {"paths": ["data"]}, {"paths": [""]}]
+    )
+    def test_an_endpoint_from_a_relation_is_read_leniently(self, endpoint: dict[str, Any]):
+        text = json.dumps(entry(endpoints=[endpoint]))
+
+        [from_json] = MeshPolicy.model_validate_json(text).endpoints
+        [from_python] = MeshPolicy.model_validate(json.loads(text)).endpoints
+
+        assert from_json == from_python
+        assert from_json.paths == endpoint.get("paths")
+
+    @pytest.mark.parametrize("labels", [{"a b": "c"}, {"a": "b c"}, {"": "a"}, {"a": "x" * 64}])
+    def test_a_selector_that_kubernetes_refuses_is_refused(self, labels: dict[str, str]):
+        unit = {"target_type": "unit", "target_app_name": None, "target_selector_labels": labels}
+
+        with pytest.raises(pydantic.ValidationError, match="is not a label of Kubernetes"):
+            MeshPolicy.model_validate(entry(**unit))
 
 
 GOOD_NAMES = ["a", "A1", "my-app", "my_app.v2", "x" * 63]

@@ -45,6 +45,11 @@ def test_a_change_of_labels_reaches_all():
     assert published == ['{"mesh": "b"}'] * 2
 
 
+def test_a_label_that_kubernetes_refuses_is_an_error():
+    with pytest.raises(testing.errors.UncaughtCharmError, match="a b=c is not a label"):
+        provider().run(ON.config_changed(), state(config={"labels": '{"a b": "c"}'}))
+
+
 def mesh_info(*relations: testing.Relation) -> list[MeshPolicy]:
     charm = provider()
     with charm(charm.on.update_status(), state(*relations)) as manager:
@@ -149,6 +154,15 @@ def test_a_bag_of_nonsense_is_reported_whole_and_does_not_flood_the_log(
     assert caplog.text.count("Refused a policy of other") == 1
 
 
+def test_a_refusal_has_the_policy_if_it_is_well_formed():
+    bad, good = entry(source_app_name="*"), entry(target_app_name="victim")
+
+    malformed, overreaching = review(asks("producer", bad, good)).refused
+
+    assert malformed.policy is None
+    assert overreaching.policy == MeshPolicy.model_validate(good)
+
+
 class TestTarget:
     """A target is the sender's own, or the policy is refused."""
 
@@ -195,8 +209,8 @@ class TestTarget:
                     "target_selector_labels": {"istio.io/dataplane-mode": "ambient"},
                 },
                 (
-                    "its selector has not app.kubernetes.io/name=producer"
-                    " and so may select others' pods"
+                    "its selector lacks app.kubernetes.io/name=producer, "
+                    "so it may select pods of others"
                 ),
             ),
         ],
@@ -221,5 +235,5 @@ class TestTarget:
     @pytest.mark.parametrize("namespace", ["prod", "far", "istio-system"])
     def test_of_a_sender_in_another_model(self, namespace: str):
         assert refusal(asks(ALIAS, entry(target_namespace=namespace))).reason == (
-            "what is a sender's in another model is not known: relate it to a mesh there"
+            "the sender is in another model: relate it to a mesh there"
         )

@@ -261,7 +261,7 @@ class TestReconcile:
 
     def test_raw_policies_of_another_type(self, istio: SmallCluster, make_manager: Manager):
         wrong: Any = ConfigMap()
-        with pytest.raises(TypeError, match="a ConfigMap"):
+        with pytest.raises(TypeError, match="ConfigMap is not"):
             make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[wrong])
 
         assert istio.policies() == {}

@@ -29,7 +29,9 @@ def policies_on(library: Library) -> list[Any]:
     get_data = library.Endpoint(ports=[8080], methods=[library.Method.get], paths=["/data"])
     return [
         library.AppPolicy(relation="data", endpoints=[get_data]),
-        library.AppPolicy(relation="data", endpoints=[], service="producer-lb"),
+        library.AppPolicy(
+            relation="data", endpoints=[library.Endpoint(ports=[443])], service="producer-lb"
+        ),
         library.UnitPolicy(relation="metrics", ports=[9090]),
         library.UnitPolicy(relation="upstream"),
     ]

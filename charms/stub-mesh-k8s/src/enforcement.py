@@ -12,7 +12,6 @@ import config
 import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
     IstioNotInstalledError,
-    MeshPolicy,
     Refusal,
     Review,
 )
@@ -97,6 +96,6 @@ def _write(
 def _outcome(
     kind: Kind, unenforced: str, review: Review, refused: Sequence[Refusal]
 ) -> mesh.Outcome:
-    unfit = [MeshPolicy.model_validate_json(refusal.entry) for refusal in refused]
+    unfit = [refusal.policy for refusal in refused]
     accepted = [policy for policy in review.accepted if policy not in unfit]
     return mesh.Outcome(accepted, [*review.refused, *refused], kind.name, unenforced)

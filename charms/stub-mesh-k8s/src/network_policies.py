@@ -115,7 +115,7 @@ def _spec_of(policy: Any) -> _Spec:
 
 def _refuse(policy: MeshPolicy, reason: str) -> Refusal:
     target = policy.target_app_name or policy.target_service or "selected pods"
-    return Refusal(target, policy.model_dump_json(), reason)
+    return Refusal(target, policy.model_dump_json(), reason, policy)
 
 
 def _closed(labels: Mapping[str, str]) -> _Spec:

@@ -28,13 +28,13 @@ def main() -> None:
 def show_times() -> None:
     line("time in ms", "ours", "published", "ratio", "aim")
     ours, theirs, bare = work.imports(11)
-    compare("import of a minimal charm, fresh process", (ours, theirs), "0.7")
+    compare("import of a minimal charm, fresh process", (ours, theirs), "0.66")
     compare("  the floor: bare ops and pydantic", (bare, theirs))
     compare("relation-created with 10 relations", hooks.created(10, 9))
     compare("relation-created with 500 relations", hooks.created(500, 3))
     compare("update-status with 10 relations", hooks.updated(10, 9))
     compare("update-status with 500 relations", hooks.updated(500, 3))
-    compare("mesh_info: 1,000 relations of 10", work.mesh_infos(1_000, 10, 9), "0.5")
+    compare("mesh_info: 1,000 relations of 10", work.mesh_infos(1_000, 10, 9), "0.6")
     manager, their_manager, their_builder = work.renderings(10_000, 9)
     compare("rendering 10,000: manager, manager", (manager, their_manager), "0.2")
     compare("rendering 10,000: manager, builder alone", (manager, their_builder), "0.2")
@@ -57,7 +57,10 @@ def per_item(all_times: Sequence[Times]) -> list[str]:
 
 
 def show_costs() -> None:
-    """Show what is counted, as ours and the published one's."""
+    """Show the calls that each hook makes, as ours and the published one's.
+
+    A line of the charm's log is a hook tool, too.
+    """
     ours, theirs = hooks.costs(OURS, RELATED), hooks.costs(PUBLISHED, RELATED)
     print()
     line(f"calls, with {RELATED} relations", "hook tools", "log lines", "k8s reads", "writes")
@@ -65,7 +68,7 @@ def show_costs() -> None:
         other = theirs[hook]
         line(
             hook,
-            pair(cost.tools - cost.logged, other.tools - other.logged),
+            pair(cost.tools, other.tools),
             pair(cost.logged, other.logged),
             pair(cost.reads, other.reads),
             pair(cost.writes, other.writes),

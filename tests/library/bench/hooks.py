@@ -34,7 +34,7 @@ def neighbours(number: int) -> list[Relation]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a hook cost: calls of hook tools, lines of the log among them, calls to Kubernetes."""
+    """What a hook costs: calls of hook tools, lines of the log among them, calls to Kubernetes."""
 
     tools: int
     logged: int

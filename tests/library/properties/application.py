@@ -31,7 +31,10 @@ _DATA = Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])
 # What the charm allows, revision by revision.
 REVISIONS: tuple[tuple[Policy | AppPolicy | UnitPolicy, ...], ...] = (
     (AppPolicy(relation="data", endpoints=[_DATA]), UnitPolicy(relation="metrics", ports=[9090])),
-    (UnitPolicy(relation="metrics"), AppPolicy(relation="data", endpoints=[], service="lb")),
+    (
+        UnitPolicy(relation="metrics"),
+        AppPolicy(relation="data", endpoints=[Endpoint()], service="lb"),
+    ),
     (AppPolicy(relation="data", endpoints=[_DATA]),) * 2,
 )
 
@@ -80,6 +83,7 @@ class Link:
             remote_app_name=self.app,
             remote_model_uuid=self.model,
             remote_app_data=dict(self.theirs),
+            remote_units_data={0: {"ingress-address": f"address of {self.app}"}},
             local_app_data=dict(self.ours),
         )
 

@@ -120,20 +120,10 @@ class Life(RuleBasedStateMachine):
         self.app.configure()
 
     def upgrade(self, revision: int, auto_join: bool) -> None:
-        if self.may_lose_pods():
-            self.app.upgrade(revision, auto_join)
+        self.app.upgrade(revision, auto_join)
 
     def lose_pod(self, unit: int) -> None:
-        if self.may_lose_pods():
-            self.app.replace_pod(self.app.units[unit])
-
-    def may_lose_pods(self) -> bool:
-        """Tell whether nobody has yet to leave a mesh that is no longer to be seen.
-
-        Who is to leave remembers it in the pod alone, since who was never on a mesh is not to ask.
-        """
-        sees_mesh = [any("labels" in each.theirs for each in unit.sees) for unit in self.app.units]
-        return all(sees_mesh) or self.cluster.ledger() is None
+        self.app.replace_pod(self.app.units[unit])
 
     def elect(self, unit: int) -> None:
         self.app.elect(self.app.units[unit])
