@@ -20,6 +20,7 @@ class Call:
     port: int
     method: str = "GET"
     path: str = "/"
+    host: str = ""
 
     @property
     def app(self) -> str:
@@ -75,19 +76,38 @@ def fits(policy: MeshPolicy, call: Call) -> list[Fit]:
     """Return how each endpoint fits; a policy that has none allows everything."""
     target = [] if policy.target_type is call.target_type else ["target"]
     endpoints = policy.endpoints or [Endpoint()]
-    return [Fit(policy, [*target, *_wrong(endpoint, call)]) for endpoint in endpoints]
+    host = call.host or _host(policy.target_namespace, call)
+    return [Fit(policy, [*target, *_wrong(endpoint, call, host)]) for endpoint in endpoints]
 
 
-def _wrong(endpoint: Endpoint, call: Call) -> list[str]:
-    """Return which of the fields that the endpoint has do not fit the call; no path has a query."""
+def _host(namespace: str, call: Call) -> str:
+    """Return the Host header of a call on the full name of a Service, which leaves out port 80."""
+    name = f"{call.app}.{namespace}.svc.cluster.local"
+    return name if call.port == 80 else f"{name}:{call.port}"
+
+
+def _wrong(endpoint: Endpoint, call: Call, host: str) -> list[str]:
+    """Return the fields of an endpoint that do not fit a call. Paths are compared without query."""
     path = call.path.partition("?")[0]
     methods = [method.value for method in endpoint.methods or []]
     right = {
+        "host": not endpoint.hosts or any(host_matches(each, host) for each in endpoint.hosts),
         "port": not endpoint.ports or call.port in endpoint.ports,
         "method": not methods or call.method.upper() in methods,
         "path": not endpoint.paths or any(path_matches(each, path) for each in endpoint.paths),
     }
     return [name for name, is_right in right.items() if not is_right]
+
+
+def host_matches(pattern: str, host: str) -> bool:
+    """Return whether a Host header fits, port and all. `*` at one end stands for anything.
+
+    https://istio.io/latest/docs/reference/config/security/authorization-policy/#Operation
+    """
+    pattern, host = pattern.lower(), host.lower()
+    if pattern.startswith("*"):
+        return host.endswith(pattern[1:])
+    return host.startswith(pattern[:-1]) if pattern.endswith("*") else host == pattern
 
 
 def path_matches(pattern: str, path: str) -> bool:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-import pydantic
-
 import words
 from calls import Call, Fit, fits, is_for, selects, targets_service
 from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy, PolicyTargetType, Refusal
@@ -137,10 +135,9 @@ class Mesh:
         )
 
     def _would_allow(self, refusal: Refusal, call: Call) -> bool:
-        try:
-            policy = MeshPolicy.model_validate_json(refusal.entry)
-        except pydantic.ValidationError:
-            # It cannot be read, but where it names the caller it was meant for it.
+        policy = refusal.policy
+        if policy is None:
+            # It is malformed. If it names the caller, it was meant for the caller.
             return refusal.app == call.app and call.source in refusal.entry
         meant = self._is_about(policy, call) and is_for(policy, call)
         return meant and any(map(self._lets_in, fits(policy, call)))

@@ -232,6 +232,53 @@ def test_paths_fit_as_istio_has_it(pattern: str, path: str, fits: bool):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "host", "fits"),
+    [
+        ("producer.demo", "producer.demo", True),
+        ("producer.demo", "PRODUCER.demo", True),
+        ("producer.demo", "producer.demo:8080", False),
+        ("producer.demo:*", "producer.demo:8080", True),
+        ("*.demo", "producer.demo", True),
+        ("*.demo", "producer.demo.svc", False),
+        ("producer.*", "producer.demo", True),
+        ("*", "producer", True),
+    ],
+)
+def test_hosts_fit_as_istio_matches_them(pattern: str, host: str, fits: bool):
+    assert calls.host_matches(pattern, host) is fits
+
+
+FULL_NAME = "producer.demo.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "changes", "fits"),
+    [
+        (f"{FULL_NAME}:8080", {}, True),
+        (f"{FULL_NAME}:9090", {}, False),
+        (FULL_NAME, {}, False),
+        (FULL_NAME, {"port": 80}, True),
+        ("data.example", {"host": "data.example"}, True),
+        ("data.example", {"host": "other.example"}, False),
+    ],
+)
+def test_policy_for_a_host_allows_calls_on_that_host(
+    allowed: str, changes: dict[str, Any], fits: bool
+):
+    named = policy(endpoints=[Endpoint(hosts=[allowed])])
+
+    assert allows(named, call=call(**changes)) is fits
+
+
+def test_denial_names_the_wrong_host():
+    named = policy(endpoints=[Endpoint(hosts=["data.example"])])
+
+    assert decide(named, call=call()) == denied(
+        "wrong host; scraper may call as data.example on Service producer"
+    )
+
+
+@pytest.mark.parametrize(
     ("described", "said"),
     [
         (policy(), "scraper of demo may call GET :8080 /data on Service producer"),
@@ -299,15 +346,18 @@ def test_caller_of_another_model_without_a_policy_is_told_what_it_takes():
     assert allows(policy(source_namespace="remote"), call=remote)
 
 
-def refusal(entry: str, app: str = "producer") -> Refusal:
-    return Refusal(app, entry, "for a reason")
+def refusal(asked: MeshPolicy | str, app: str = "producer") -> Refusal:
+    """Return the refusal of a policy, or of a malformed entry."""
+    if isinstance(asked, str):
+        return Refusal(app, asked, "for a reason")
+    return Refusal(app, asked.model_dump_json(), "for a reason", asked)
 
 
 @pytest.mark.parametrize(
     "refused",
     [
-        refusal(policy().model_dump_json()),
-        refusal(policy().model_dump_json(), app="greedy"),
+        refusal(policy()),
+        refusal(policy(), app="greedy"),
         refusal('[{"source_app_name": "scraper", "endpoints": [{"ports": [0]}]}]'),
         refusal('[{"source_app_name": "scraper"'),
     ],
@@ -323,9 +373,9 @@ def test_denial_says_that_what_would_allow_it_was_refused(refused: Refusal):
 @pytest.mark.parametrize(
     "refused",
     [
-        refusal(METRICS.model_dump_json()),
-        refusal(policy(source_app_name="outsider").model_dump_json()),
-        refusal(policy(target_app_name="database").model_dump_json()),
+        refusal(METRICS),
+        refusal(policy(source_app_name="outsider")),
+        refusal(policy(target_app_name="database")),
         refusal('[{"source_app_name": "outsider"'),
         refusal('[{"source_app_name": "scraper"', app="database"),
     ],
@@ -339,7 +389,7 @@ def test_denial_does_not_speak_of_what_would_not_allow_it(refused: Refusal):
 @pytest.mark.parametrize(("service", "is_about"), [("producer", True), ("other", False)])
 def test_service_that_has_no_network_policy_is_spoken_of_by_its_name(service: str, is_about: bool):
     unfit = policy(target_app_name=None, target_service=service)
-    refused = (refusal(unfit.model_dump_json()),)
+    refused = (refusal(unfit),)
 
     verdict = decide(call=call(), refused=refused, enforcement="network-policy")
 
@@ -349,7 +399,7 @@ def test_service_that_has_no_network_policy_is_spoken_of_by_its_name(service: st
 
 def test_unit_target_without_bounds_would_have_allowed_it():
     boundless = unit_policy(target_app_name=None)
-    refused = (refusal(boundless.model_dump_json()),)
+    refused = (refusal(boundless),)
 
     assert decide(call=call(target="producer/0", port=9090), refused=refused) == denied(
         "producer asked for it and was refused: for a reason"
