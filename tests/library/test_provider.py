@@ -45,9 +45,13 @@ def test_a_change_of_labels_reaches_all():
     assert published == ['{"mesh": "b"}'] * 2
 
 
-def test_a_label_that_kubernetes_refuses_is_an_error():
-    with pytest.raises(testing.errors.UncaughtCharmError, match="a b=c is not a label"):
-        provider().run(ON.config_changed(), state(config={"labels": '{"a b": "c"}'}))
+def test_a_label_that_kubernetes_refuses_is_not_published(caplog: pytest.LogCaptureFixture):
+    labels = {"labels": json.dumps({"mesh": "a", "model": "m" * 64})}
+
+    out = provider().run(ON.config_changed(), state(CONSUMER, config=labels))
+
+    assert out.get_relation(CONSUMER.id).local_app_data["labels"] == '{"mesh": "a"}'
+    assert f"Not published: model={'m' * 64} is not a label of Kubernetes" in caplog.text
 
 
 def mesh_info(*relations: testing.Relation) -> list[MeshPolicy]:

@@ -1141,12 +1141,10 @@ class ServiceMeshProvider(ops.Object):
 
     Args:
         charm: the charm.
-        labels: the labels by which a pod joins the mesh.
+        labels: the labels by which a pod joins the mesh. One that Kubernetes would refuse is logged
+            and not published.
         mesh_type: the kind of mesh.
         mesh_relation_name: the charm's ``service_mesh`` endpoint (provides).
-
-    Raises:
-        ValueError: Kubernetes would refuse one of the labels.
     """
 
     def __init__(
@@ -1157,11 +1155,11 @@ class ServiceMeshProvider(ops.Object):
         mesh_relation_name: str = "service-mesh",
     ) -> None:
         super().__init__(charm, mesh_relation_name)
-        for key, value in labels.items():
-            if not _is_label(key, value):
-                raise ValueError(f"{key}={value} is not a label of Kubernetes")
         self._charm = charm
-        self._data = {"labels": json.dumps(dict(labels)), "mesh_type": json.dumps(mesh_type)}
+        legal = {key: value for key, value in labels.items() if _is_label(key, value)}
+        for key in labels.keys() - legal.keys():
+            logger.error("Not published: %s=%s is not a label of Kubernetes", key, labels[key])
+        self._data = {"labels": json.dumps(legal), "mesh_type": json.dumps(mesh_type)}
         self._relation_name = mesh_relation_name
         self._logged: defaultdict[str, set[str]] = defaultdict(set)
         on = charm.on
