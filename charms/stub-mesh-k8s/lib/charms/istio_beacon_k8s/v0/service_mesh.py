@@ -557,8 +557,8 @@ class ServiceMeshConsumer(ops.Object):
     #   makes no call to Kubernetes.
     # - in_doubt: whether the last pod may have labelled them, which the ledger tells. A leader that
     #   leaves looks for it, as long as it is in doubt.
-    # - trouble: name and message of the status that the last attempt to label resulted in, for the
-    #   events that make no attempt.
+    # - last_status: name and message of the status after the last attempt to label, for the events
+    #   that make no attempt.
     # - unidentified: the part of the status about remote applications, likewise.
     # - models, verdicts: answers of Juju and Kubernetes about remote models, which never change.
     _memory = ops.StoredState()
@@ -582,7 +582,7 @@ class ServiceMeshConsumer(ops.Object):
         self._ledger_name = label_configmap_name_template.format(app_name=charm.app.name)
         self._lightkube_client: Client | None = None
         self._memory.set_default(pending=list(_PARTS), labelled=False, in_doubt=False)
-        self._memory.set_default(trouble=None, unidentified="", models={}, verdicts={})
+        self._memory.set_default(last_status=None, unidentified="", models={}, verdicts={})
         self._remote = _Identities(
             charm, cross_model_mesh_provides_name, self._memory, lambda: self.lightkube_client
         )
@@ -606,7 +606,7 @@ class ServiceMeshConsumer(ops.Object):
     def _table(self) -> dict[str, set[str]]:
         """Return the parts that an event can have changed, by the kind of the event.
 
-        An event without parts is one more chance to reconcile those that are pending.
+        An event without parts only reconciles those that are pending.
         """
         on = self._charm.on
         mesh, requires, provides = (
@@ -654,7 +654,7 @@ class ServiceMeshConsumer(ops.Object):
     def _follow(self) -> None:
         """Prepare for an election: everything is pending, and the leader may have set labels."""
         self._memory.pending = list(_PARTS)
-        self._memory.trouble = None
+        self._memory.last_status = None
         self._memory.unidentified = ""
         if self._auto_join and not self._memory.labelled and self.labels():
             self._memory.labelled = True
@@ -814,8 +814,8 @@ class ServiceMeshConsumer(ops.Object):
 
     def _label_status(self) -> ops.StatusBase:
         """Return whether the application's pods have the labels of the mesh."""
-        if self._memory.trouble:
-            return ops.StatusBase.from_name(*self._memory.trouble)
+        if self._memory.last_status:
+            return ops.StatusBase.from_name(*self._memory.last_status)
         if self._relation is None:
             return ops.ActiveStatus("not on a service mesh")
         if self._provided() is None:
@@ -826,7 +826,7 @@ class ServiceMeshConsumer(ops.Object):
 
     def _reconcile_labels(self) -> bool:
         """Set the labels of the mesh, or remove them. Return whether nothing is left to do."""
-        self._memory.trouble = None
+        self._memory.last_status = None
         if self._relation is None or not self._auto_join:
             self._look_for_labels()
             return not self._memory.labelled or self._ask_kubernetes(self._leave)
@@ -882,7 +882,7 @@ class ServiceMeshConsumer(ops.Object):
         return True
 
     def _remember(self, status: ops.StatusBase) -> None:
-        self._memory.trouble = [status.name, status.message]
+        self._memory.last_status = [status.name, status.message]
 
     def _update_labels(self, _: ops.EventBase | None = None) -> None:
         """Set the labels of the mesh now; see the last section of this module."""
