@@ -74,8 +74,15 @@ def _caller(uri: Json) -> Json:
     return {"authenticated": {"principal_name": uri}}
 
 
-def _header(name: str, match: Json) -> Json:
-    return {"header": {"name": name, "string_match": match}}
+def _method(value: str) -> Json:
+    return {"header": {"name": ":method", "string_match": _text(value)}}
+
+
+def _host(value: str) -> Json:
+    """Match a host in any case. Envoy refuses a regular expression that ignores case."""
+    if value == "*":
+        return {"header": {"name": ":authority", "present_match": True}}
+    return {"header": {"name": ":authority", "string_match": {**_text(value), "ignore_case": True}}}
 
 
 def _text(value: str) -> Json:
@@ -93,8 +100,8 @@ _MATCHERS: Mapping[str, Callable[[str], Json]] = {
     "principals": _principal,
     "namespaces": _namespace,
     "serviceaccounts": _service_account,
-    "hosts": lambda value: _header(":authority", {**_text(value), "ignore_case": True}),
+    "hosts": _host,
     "ports": _port,
-    "methods": lambda value: _header(":method", _text(value)),
+    "methods": _method,
     "paths": _path,
 }
