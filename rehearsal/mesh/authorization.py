@@ -4,15 +4,23 @@ Their meaning is Istio's: https://istio.io/latest/docs/reference/config/security
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from rehearsal.kubernetes.store import Object
-from rehearsal.mesh.conditions import Conditions, all_of, both
+from rehearsal.mesh.conditions import (
+    WAYPOINT,
+    ZTUNNEL,
+    Conditions,
+    Matchers,
+    all_of,
+    are_seen,
+    both,
+)
 from rehearsal.mesh.envoy import Json
 from rehearsal.mesh.strict import Refusal, Strict, refusal
 from rehearsal.mesh.topology import Pod
@@ -27,7 +35,7 @@ def _checked(conditions: dict[Any, Any]) -> dict[Any, Any]:
     """Refuse what Istio refuses; Envoy would refuse its whole configuration for some of it."""
     if not any(conditions.values()):
         raise ValueError("at least one condition is needed")
-    all_of("rule", conditions)
+    all_of("rule", conditions, WAYPOINT)
     accounts = {"serviceAccounts", "notServiceAccounts"}
     if accounts & conditions.keys() and conditions.keys() - accounts:
         raise ValueError("serviceAccounts exclude principals and namespaces")
@@ -35,8 +43,16 @@ def _checked(conditions: dict[Any, Any]) -> dict[Any, Any]:
 
 
 _Values = list[Annotated[str, Field(min_length=1)]]
-_L4 = Literal["ports", "notPorts"]
-_L7 = Literal["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"]
+_What = Literal[
+    "hosts",
+    "notHosts",
+    "methods",
+    "notMethods",
+    "paths",
+    "notPaths",
+    "ports",
+    "notPorts",
+]
 _Who = Literal[
     "principals",
     "notPrincipals",
@@ -46,7 +62,7 @@ _Who = Literal[
     "notServiceAccounts",
 ]
 _Source = Annotated[dict[_Who, _Values], AfterValidator(_checked)]
-_Operation = Annotated[dict[_L4 | _L7, _Values], AfterValidator(_checked)]
+_Operation = Annotated[dict[_What, _Values], AfterValidator(_checked)]
 _KEYS = {
     "source.principal": ("id", "principals", "notPrincipals"),
     "source.namespace": ("id", "namespaces", "notNamespaces"),
@@ -211,33 +227,28 @@ def rbac(policies: Iterable[Policy], action: Action, *, sees_http: bool) -> Json
             https://istio.io/latest/docs/ambient/usage/l4-policy/#allowed-policy-attributes
     """
     chosen = [policy for policy in policies if policy.action == action]
-    unseen = frozenset[str]() if sees_http else frozenset(get_args(_L7))
+    matchers = WAYPOINT if sees_http else ZTUNNEL
     rules = {
-        f"{policy.namespace}/{policy.name}[{number}]": _compile(rule, policy.namespace, unseen)
+        f"{policy.namespace}/{policy.name}[{number}]": _compile(rule, policy.namespace, matchers)
         for policy in chosen
         for number, rule in enumerate(policy.rules)
-        if action == "DENY" or not _says(rule, unseen)
+        if action == "DENY" or all(are_seen(to.operation, matchers) for to in rule.to or ())
     }
     return {"action": action, "policies": rules} if chosen else None
 
 
-def _says(rule: _Rule, fields: Collection[str]) -> bool:
-    conditions = (item for to in rule.to or () for item in to.operation.items())
-    return any(values and name in fields for name, values in conditions)
-
-
-def _compile(rule: _Rule, namespace: str, unseen: Collection[str]) -> Json:
-    """Return a rule as Envoy has it; what it says `when` is part of each alternative."""
-    when = [(each.kind, all_of(each.kind, each.conditions)) for each in rule.when or ()]
+def _compile(rule: _Rule, namespace: str, matchers: Matchers) -> Json:
+    """Return a rule for Envoy, with its `when` conditions in each alternative."""
+    when = [(each.kind, all_of(each.kind, each.conditions, matchers)) for each in rule.when or ()]
     ids = [match for kind, match in when if kind == "id"]
     rules = [match for kind, match in when if kind == "rule"]
     sources = [_qualified(each.source, namespace) for each in rule.from_ or ()] or [{}]
     operations = [each.operation for each in rule.to or ()] or [{}]
     return {
         "permissions": [
-            both("rule", [all_of("rule", each, unseen), *rules]) for each in operations
+            both("rule", [all_of("rule", each, matchers), *rules]) for each in operations
         ],
-        "principals": [both("id", [all_of("id", each), *ids]) for each in sources],
+        "principals": [both("id", [all_of("id", each, matchers), *ids]) for each in sources],
     }
 
 

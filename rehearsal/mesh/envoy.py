@@ -23,6 +23,8 @@ CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
 RBAC, NETWORK = "envoy.filters.http.rbac", "network_"
 """Prefix of what the filter for NetworkPolicies says of a request."""
 _ROOT, _SERVER = "root", "server"
+_LIMITS = {"re2.max_program_size.error_level": 32768}
+"""Istio's limit for regular expressions; by Envoy's own, two long names are too many."""
 _TYPE = "type.googleapis.com/envoy"
 _LOG_FORMAT = {
     "time": "%START_TIME%",
@@ -40,7 +42,7 @@ _LOG_FORMAT = {
 
 
 def bootstrap(authority: Authority | None) -> Json:
-    """Return what Envoy starts with: whom it trusts, if anyone, and where the rest is."""
+    """Return Envoy's first configuration, which names the files with the rest."""
     kept = [{"prefix": prefix} for prefix in ("cluster_manager.", "listener_manager.", RDS)]
     return {
         # The statistics that nobody asks for would be most of the memory and of each answer.
@@ -49,6 +51,7 @@ def bootstrap(authority: Authority | None) -> Json:
         "node": {"id": "rehearsal", "cluster": "rehearsal"},
         "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
         "dynamic_resources": {"lds_config": _file(LISTENERS), "cds_config": _file(CLUSTERS)},
+        "layered_runtime": {"layers": [{"name": "limits", "static_layer": _LIMITS}]},
     }
 
 
