@@ -5,7 +5,7 @@ Their meaning is Istio's: https://istio.io/latest/docs/reference/config/security
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Annotated, Any, Literal
 
@@ -144,6 +144,11 @@ class Policy:
     target: _Target | None
 
     @property
+    def full_name(self) -> str:
+        """The namespace and the name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def services(self) -> Sequence[str]:
         """The names of the Services that it targets."""
         return [ref.name for ref in self.target.targetRefs] if self.target else []
@@ -153,6 +158,11 @@ class Policy:
         """The labels of the pods that it is for, if it is for any."""
         selector = (self.target and self.target.selector) or {}
         return selector.get("matchLabels", {})
+
+    def closed(self) -> "Policy":
+        """Return a policy for the same target that allows nothing, or denies everything."""
+        rules = [_Rule.model_validate({})] if self.action == "DENY" else []
+        return replace(self, rules=rules)
 
 
 class Policies:
@@ -189,8 +199,8 @@ def _first(labels: Mapping[str, str]) -> _Label:
     return next(iter(labels.items()), None)
 
 
-def read(objects: Iterable[Object]) -> tuple[Policies, list[Refusal]]:
-    """Read AuthorizationPolicies; one that is refused is among the policies too, closed."""
+def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
+    """Read AuthorizationPolicies; the policies include a closed one for each refusal."""
     policies: list[Policy] = []
     refusals: list[Refusal] = []
     for obj in objects:
@@ -202,18 +212,17 @@ def read(objects: Iterable[Object]) -> tuple[Policies, list[Refusal]]:
         except ValidationError as error:
             policies.append(_closed(namespace, name, written))
             refusals.append(refusal(obj, error))
-    return Policies(policies), refusals
+    return policies, refusals
 
 
 def _closed(namespace: str, name: str, written: Mapping[str, Any]) -> Policy:
-    """Return what allows nothing, or denies everything, where the policy as written would count."""
+    """Return a closed policy in the place of an invalid one, for its target if that is valid."""
     try:
         target = _Target(**{k: written[k] for k in written.keys() & _Target.model_fields.keys()})
     except ValidationError:
         target = None
-    if written.get("action", "ALLOW") == "ALLOW":
-        return Policy(namespace, name, "ALLOW", [], target)
-    return Policy(namespace, name, "DENY", [_Rule.model_validate({})], target)
+    action = "ALLOW" if written.get("action", "ALLOW") == "ALLOW" else "DENY"
+    return Policy(namespace, name, action, [], target).closed()
 
 
 def rbac(policies: Iterable[Policy], action: Action, *, sees_http: bool) -> Json | None:
@@ -229,7 +238,7 @@ def rbac(policies: Iterable[Policy], action: Action, *, sees_http: bool) -> Json
     chosen = [policy for policy in policies if policy.action == action]
     matchers = WAYPOINT if sees_http else ZTUNNEL
     rules = {
-        f"{policy.namespace}/{policy.name}[{number}]": _compile(rule, policy.namespace, matchers)
+        f"{policy.full_name}[{number}]": _compile(rule, policy.namespace, matchers)
         for policy in chosen
         for number, rule in enumerate(policy.rules)
         if action == "DENY" or all(are_seen(to.operation, matchers) for to in rule.to or ())

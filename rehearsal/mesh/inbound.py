@@ -19,7 +19,8 @@ from rehearsal.mesh.envoy import Address, Json
 from rehearsal.mesh.network import Isolation
 from rehearsal.mesh.topology import Pod, Service, Topology
 
-_TABLE = "inbound"
+TABLE = "inbound"
+"""The route table with all policies."""
 _TARGET = "x-rehearsal-target"
 _RBAC = "filters.http.rbac.v3.RBAC"
 _DENY = {**envoy.extension(_RBAC), "name": "DENY"}
@@ -140,7 +141,7 @@ def listener(inbound: Inbound, *, tls: bool) -> Json:
 
 def _decide(inbound: Inbound) -> Json:
     return envoy.http(
-        _TABLE,
+        TABLE,
         {_TARGET: inbound.name},
         [_NETWORK, _DENY, _ALLOW],
         envoy.access_log(inbound.name),
@@ -169,9 +170,9 @@ def routes(inbounds: Sequence[Inbound]) -> dict[str, Json]:
 
 def tables(routes: Sequence[Json]) -> dict[str, list[Json]]:
     """Return the route table of all listeners, if there are any."""
-    host = {"name": _TABLE, "domains": ["*"], "routes": routes}
-    table = envoy.route_table(_TABLE, [host], remove=[CLUSTER, DESTINATION, _TARGET])
-    return {_TABLE: [table]} if routes else {}
+    host = {"name": TABLE, "domains": ["*"], "routes": routes}
+    table = envoy.route_table(TABLE, [host], remove=[CLUSTER, DESTINATION, _TARGET])
+    return {TABLE: [table]} if routes else {}
 
 
 def _route(inbound: Inbound) -> Json:

@@ -1,4 +1,4 @@
-"""The mesh: what the Kubernetes API says, in force in Envoy."""
+"""The mesh: it brings the state of the Kubernetes API into force in Envoy."""
 
 import logging
 import secrets
@@ -15,6 +15,7 @@ import yaml
 from rehearsal.addresses import EGRESS_PORT
 from rehearsal.kubernetes.store import Change, Object, Store
 from rehearsal.mesh import authorization, egress, envoy, inbound, network, topology
+from rehearsal.mesh.authorization import Policies, Policy
 from rehearsal.mesh.configuration import Configuration, steps
 from rehearsal.mesh.envoy import Json
 from rehearsal.mesh.identity import Authority
@@ -22,6 +23,7 @@ from rehearsal.mesh.inbound import Inbound
 from rehearsal.mesh.proxy import EnvoyError, Proxy, Spawn
 from rehearsal.mesh.strict import Refusal
 from rehearsal.mesh.topology import Topology
+from rehearsal.mesh.trial import Trial
 
 _KINDS = frozenset({"AuthorizationPolicy", "Namespace", "NetworkPolicy", "Pod", "Service"})
 _CRD = Path(__file__).with_name("authorizationpolicies.yaml")
@@ -71,6 +73,7 @@ class Mesh:
         self._changes = self._applied = 0
         self._failure: Exception | None = None
         self._stopping = False
+        self._trial = Trial()
         self._topology: Topology | None = None
         self._configuration = self._layout = Configuration({}, {}, {}, {})
         self._unsubscribe = store.subscribe(self._note)
@@ -83,9 +86,9 @@ class Mesh:
         """
         if self._authority:
             self._install_istio()
-        self._configuration = self._read()
         self._proxy.configure(self._configuration.files)
         self._proxy.start(_TIMEOUT)
+        self._enforce()
         self._thread.start()
 
     def _install_istio(self) -> None:
@@ -106,13 +109,13 @@ class Mesh:
         self._proxy.stop()
 
     def settle(self, timeout: float = _TIMEOUT) -> None:
-        """Return when what the cluster says now is in force.
+        """Return when the present state of the cluster is in force.
 
         Args:
             timeout: seconds to wait at most.
 
         Raises:
-            EnvoyError: Envoy has ended, or refuses what follows from it.
+            EnvoyError: Envoy has ended, or refuses a listener or another part that no policy makes.
             TimeoutError: it takes too long.
         """
         with self._progress:
@@ -148,11 +151,11 @@ class Mesh:
                 self._progress.notify_all()
 
     def _follow(self) -> None:
-        """Bring what the cluster says into force, after each change anew, until stopped."""
+        """Bring each change of the cluster into force, until stopped."""
         while (changes := self._next()) is not None:
             failure = None
             try:
-                self._go_over_to(self._read())
+                self._enforce()
             except (EnvoyError, TimeoutError) as error:
                 _log.error("%s", error)
                 failure = error
@@ -166,6 +169,27 @@ class Mesh:
             self._progress.wait_for(lambda: self._stopping or self._changes > self._applied)
             return None if self._stopping else self._changes
 
+    def _enforce(self) -> None:
+        """Bring the state of the cluster into force, except for policies that are refused."""
+        there = topology.read(self._store, istio=self._authority is not None)
+        policies, refused = authorization.read(self._store.list("AuthorizationPolicy"))
+        network_policies, more_refused = network.read(self._store.list("NetworkPolicy"))
+        isolation = network.Isolation(network_policies, there)
+
+        def put(some: Sequence[Policy]) -> None:
+            inbounds = inbound.read(there, Policies(some), isolation)
+            self._go_over_to(self._configure(there, inbounds))
+
+        try:
+            self._trial.enforce(policies, put)
+        finally:
+            self._tell(refused + more_refused + self._trial.refusals)
+
+    def _configure(self, there: Topology, inbounds: Sequence[Inbound]) -> Configuration:
+        if there != self._topology:
+            self._topology, self._layout = there, self._lay_out(there, inbounds)
+        return replace(self._layout, routes=inbound.routes(inbounds))
+
     def _go_over_to(self, new: Configuration) -> None:
         *between, _ = steps(self._configuration, new)
         self._configuration = new
@@ -178,19 +202,8 @@ class Mesh:
         self._proxy.configure(configuration.files)
         self._proxy.settle(_TIMEOUT)
 
-    def _read(self) -> Configuration:
-        """Return what follows from the cluster as it is now."""
-        there = topology.read(self._store, istio=self._authority is not None)
-        policies, refused = authorization.read(self._store.list("AuthorizationPolicy"))
-        network_policies, more_refused = network.read(self._store.list("NetworkPolicy"))
-        self._tell(refused + more_refused)
-        inbounds = inbound.read(there, policies, network.Isolation(network_policies, there))
-        if there != self._topology:
-            self._topology, self._layout = there, self._lay_out(there, inbounds)
-        return replace(self._layout, routes=inbound.routes(inbounds))
-
     def _lay_out(self, there: Topology, inbounds: Sequence[Inbound]) -> Configuration:
-        """Return what no policy changes; without the routes, which are theirs."""
+        """Return all that depends on the topology alone: everything but the routes."""
         tls = self._authority is not None
         clusters = inbound.clusters(inbounds) + egress.clusters(there, self._authority)
         listeners = [inbound.listener(each, tls=tls) for each in inbounds]

@@ -1,4 +1,4 @@
-"""The Envoy process: started, configured by files, asked what is in force, stopped."""
+"""The Envoy process: its start, its configuration by files, its statistics, its end."""
 
 import http.client
 import json
@@ -6,7 +6,7 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _OPTIONS = (
     # What is open on a listener that goes away ends at once.
     *("--drain-time-s", "1", "--drain-strategy", "immediate"),
 )
+_REJECTED = "config update rejected: "
+"""What comes before the reason in Envoy's log."""
 _POLL = 0.001
 """Seconds between two questions to Envoy."""
 _STOP_TIMEOUT = 5.0
@@ -30,7 +32,21 @@ _STOP_TIMEOUT = 5.0
 
 
 class EnvoyError(RuntimeError):
-    """Envoy is missing, has ended, or does not take its configuration; the message says which."""
+    """Envoy is missing, has ended, or refuses its configuration; the message says which."""
+
+
+class RefusedError(EnvoyError):
+    """Envoy refuses some files, and keeps their previous content in force.
+
+    Attributes:
+        files: the names of these files.
+        words: Envoy's own words about them.
+    """
+
+    def __init__(self, files: Set[str], words: str) -> None:
+        super().__init__(f"Envoy refuses its configuration: {words}")
+        self.files = files
+        self.words = words
 
 
 class Proxy:
@@ -59,10 +75,11 @@ class Proxy:
         self._process: subprocess.Popen[bytes] | None = None
         self._written: dict[str, Sequence[Json]] = {}
         self._versions: dict[str, str] = {}
-        self._rejected = 0
+        self._rejections: dict[str, str] = {}
+        self._read_of_log = 0
 
     def start(self, timeout: float) -> None:
-        """Start Envoy with what was configured so far, and wait until that is in force."""
+        """Start Envoy, and wait until the configuration that it has so far is in force."""
         (self._directory / "bootstrap.json").write_text(json.dumps(self._bootstrap))
         with self._log.open("wb") as log:
             files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -85,7 +102,7 @@ class Proxy:
             self._process.wait()
 
     def configure(self, files: Mapping[str, Sequence[Json]]) -> None:
-        """Write the files that differ from what is there; Envoy sees them appear.
+        """Write the files that have changed; Envoy notices each.
 
         Args:
             files: all files by name, each with its resources, in the order in which to write them.
@@ -104,13 +121,14 @@ class Proxy:
                 self._versions[name] = version
 
     def settle(self, timeout: float) -> None:
-        """Return when what was configured is in force.
+        """Return when the configuration is in force.
 
         Args:
             timeout: seconds to wait at most.
 
         Raises:
-            EnvoyError: Envoy has ended, or refuses it, and what was in force stays so.
+            RefusedError: Envoy has taken in all files that it does not refuse.
+            EnvoyError: Envoy has ended.
             TimeoutError: it takes too long.
         """
         deadline = time.monotonic() + timeout
@@ -121,17 +139,28 @@ class Proxy:
 
     def _is_settled(self) -> bool:
         stats = self._stats()
-        rejected = sum(int(n) for name, n in stats.items() if name.endswith("update_rejected"))
-        if rejected > self._rejected:
-            self._rejected = rejected
-            self._versions = dict.fromkeys(self._versions, "unknown")
-            self._written = dict.fromkeys(self._written, ())
-            raise EnvoyError(f"Envoy refuses its configuration: {self._last_words()}")
-        warming = stats.get("listener_manager.total_listeners_warming")
-        return warming == "0" and all(
-            stats.get(f"{_statistics(name)}.version_text") == f'"{version}"'
-            for name, version in self._versions.items()
-        )
+        rejections = {name: _count(stats, name, "update_rejected") for name in self._versions}
+        refused = {name for name, n in rejections.items() if n != self._rejections.get(name, "0")}
+        if stats.get("listener_manager.total_listeners_warming") != "0" or not all(
+            name in refused or self._is_in_force(name, stats, refused) for name in self._versions
+        ):
+            return False
+        self._rejections = rejections
+        if refused:
+            self._forget(refused)
+            raise RefusedError(refused, self._new_words())
+        return True
+
+    def _is_in_force(self, name: str, stats: Mapping[str, str], refused: Set[str]) -> bool:
+        """Return whether Envoy has a file, or has refused the only listener that would need it."""
+        if envoy.LISTENERS in refused and not _count(stats, name, "update_attempt", ""):
+            return True
+        return _count(stats, name, "version_text") == f'"{self._versions[name]}"'
+
+    def _forget(self, names: Set[str]) -> None:
+        """Have files written anew, even if they do not change: the cause may be gone."""
+        self._versions.update(dict.fromkeys(names, "unknown"))
+        self._written.update(dict.fromkeys(names, ()))
 
     def _stats(self) -> dict[str, str]:
         """Return Envoy's own numbers about its configuration; none before it answers."""
@@ -155,15 +184,22 @@ class Proxy:
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
 
+    def _new_words(self) -> str:
+        """Return the reasons in Envoy's log since the last call."""
+        text = self._log.read_text()
+        lines = text[self._read_of_log :].splitlines()
+        self._read_of_log = len(text)
+        return "; ".join(line.partition(_REJECTED)[2] for line in lines if _REJECTED in line)
+
     def _last_words(self) -> str:
         lines = [line for line in self._log.read_text().splitlines() if line]
         return f"{lines[-1] if lines else 'nothing said'} (in {self._log})"
 
 
-def _statistics(name: str) -> str:
-    """Return where Envoy counts what it does with a file."""
+def _count(stats: Mapping[str, str], name: str, statistic: str, default: str = "0") -> str:
+    """Return one of Envoy's statistics about the updates by a file."""
     known = {envoy.CLUSTERS: envoy.CDS, envoy.LISTENERS: envoy.LDS}
-    return known.get(name, f"{envoy.RDS}.{name}")
+    return stats.get(f"{known.get(name, f'{envoy.RDS}.{name}')}.{statistic}", default)
 
 
 class _UnixConnection(http.client.HTTPConnection):

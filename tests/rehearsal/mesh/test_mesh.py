@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rehearsal.addresses import EGRESS_PORT
 from rehearsal.kubernetes.store import Store
 from rehearsal.mesh.mesh import Mesh
 from rehearsal.mesh.proxy import EnvoyError
@@ -92,6 +93,21 @@ def test_settle_says_that_envoy_refuses_and_the_next_change_mends_it(own: Cluste
 
         assert still_served == 200
         assert own.call(app, "http://app:7070/").status == 200
+
+
+def test_settle_says_at_once_that_a_new_namespace_is_refused(own: Cluster) -> None:
+    with own.namespace() as namespace:
+        app = own.app(namespace, "app")
+        reason = f"cannot bind '{app.pods[0]}:{EGRESS_PORT}'"
+        with (
+            socket.create_server((app.pods[0], EGRESS_PORT)),
+            pytest.raises(EnvoyError, match=reason),
+        ):
+            own.mesh.settle()
+        own.app(namespace, "other")
+        own.mesh.settle()
+
+        assert own.call(app, "http://app:9090/").status == 200
 
 
 def test_a_pod_without_an_address_has_no_proxy(own: Cluster) -> None:
