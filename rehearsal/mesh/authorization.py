@@ -99,9 +99,11 @@ class _When(Strict):
 
 
 class _Rule(Strict):
-    from_: Annotated[list[_From], Field(min_length=1)] | None = Field(None, alias="from")
-    to: Annotated[list[_To], Field(min_length=1)] | None = None
-    when: Annotated[list[_When], Field(min_length=1)] | None = None
+    """A rule; an empty list asks for nothing, as one that is missing."""
+
+    from_: list[_From] | None = Field(None, alias="from")
+    to: list[_To] | None = None
+    when: list[_When] | None = None
 
 
 class _Service(Strict):

@@ -12,7 +12,7 @@ Spec = dict[str, Any]
 
 URL = "http://producer:9090/metrics"
 UNIT = "http://producer-0.producer-endpoints:9090/metrics"
-REFUSED: Spec = {"rules": [{"when": []}]}
+REFUSED: Spec = {"rules": [{"to": [{}]}]}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_what_is_refused_is_said_once(
 
     [said] = caplog.messages
 
-    assert said.startswith(f"AuthorizationPolicy {namespace}/policy is refused: rules.0.when: ")
+    assert said.startswith(f"AuthorizationPolicy {namespace}/policy is refused: rules.0.to.0.")
 
 
 def test_what_is_corrected_is_refused_no_more(
