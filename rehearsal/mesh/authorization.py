@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rehearsal.kubernetes.store import Object
 from rehearsal.mesh.conditions import (
@@ -27,7 +27,8 @@ from rehearsal.mesh.topology import Pod
 
 Action = Literal["ALLOW", "DENY"]
 ROOT_NAMESPACE = "istio-system"
-"""Policies in it are for the pods of all namespaces."""
+"""Policies in it are for the pods of all namespaces, or for all waypoints."""
+_WAYPOINT_CLASS = "istio-waypoint"
 _Label = tuple[str, str] | None
 
 
@@ -112,17 +113,38 @@ class _Service(Strict):
     name: str
 
 
+class _GatewayClass(Strict):
+    group: Literal["gateway.networking.k8s.io"]
+    kind: Literal["GatewayClass"]
+    name: str
+
+
+_Reference = Annotated[_Service | _GatewayClass, Field(discriminator="kind")]
+
+
 class _Target(Strict):
-    """What a policy is for: some Services, or else the pods that it selects, which may be all."""
+    """The target of a policy: references, or else the pods with some labels, which may be none."""
 
     selector: dict[Literal["matchLabels"], dict[str, str]] | None = None
-    targetRefs: Sequence[_Service] = ()  # noqa: N815 - its name in Kubernetes
+    targetRef: _Reference | None = None  # noqa: N815 - its name in Istio
+    targetRefs: Sequence[_Reference] | None = None  # noqa: N815 - its name in Istio
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> "_Target":
-        if self.selector and self.targetRefs:
-            raise ValueError("selector and targetRefs exclude each other")
+        if [self.selector, self.targetRef, self.targetRefs].count(None) < 2:
+            raise ValueError("selector, targetRef and targetRefs exclude each other")
         return self
+
+    @property
+    def references(self) -> Sequence[_Service | _GatewayClass]:
+        """The references; `targetRef` is the older form, for one."""
+        return [self.targetRef] if self.targetRef else self.targetRefs or []
+
+
+class _TargetAlone(_Target):
+    """The target of a policy of which other parts may be invalid."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class _Spec(_Target):
@@ -136,7 +158,7 @@ class Policy:
 
     Attributes:
         rules: it matches a request that one of them does.
-        target: what it governs; None for everything in its namespace.
+        target: its target; None if that is unknown, and then it is for all that is there.
     """
 
     namespace: str
@@ -151,13 +173,13 @@ class Policy:
         return f"{self.namespace}/{self.name}"
 
     @property
-    def services(self) -> Sequence[str]:
-        """The names of the Services that it targets."""
-        return [ref.name for ref in self.target.targetRefs] if self.target else []
+    def references(self) -> Sequence[_Service | _GatewayClass]:
+        """The Services and the classes of Gateways that it targets, instead of pods."""
+        return self.target.references if self.target else []
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels of the pods that it is for, if it is for any."""
+        """The labels of the pods that it selects, if it selects pods."""
         selector = (self.target and self.target.selector) or {}
         return selector.get("matchLabels", {})
 
@@ -168,29 +190,39 @@ class Policy:
 
 
 class Policies:
-    """The policies that are enforced, found by what they govern."""
+    """The policies that are enforced, by target."""
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         self._of_service: defaultdict[tuple[str, str], list[Policy]] = defaultdict(list)
         self._of_pods: defaultdict[tuple[str, _Label], list[Policy]] = defaultdict(list)
-        self._of_all: defaultdict[str, list[Policy]] = defaultdict(list)
+        self._of_waypoints: defaultdict[str, list[Policy]] = defaultdict(list)
         for policy in policies:
-            for name in policy.services:
-                self._of_service[policy.namespace, name].append(policy)
-            if policy.target is None:
-                self._of_all[policy.namespace].append(policy)
-            if not policy.services:
+            self._add_to_waypoints(policy)
+            if not policy.references:
                 self._of_pods[policy.namespace, _first(policy.labels)].append(policy)
 
-    def of_service(self, namespace: str, name: str) -> list[Policy]:
-        """Return what the waypoint of a Service enforces: what targets it and nothing else.
+    def _add_to_waypoints(self, policy: Policy) -> None:
+        """Add a policy to the Services that it targets, which are all if its target is unknown."""
+        waypoints = ROOT_NAMESPACE, _WAYPOINT_CLASS
+        if policy.target is None:
+            self._of_waypoints[policy.namespace].append(policy)
+        for reference in policy.references:
+            if isinstance(reference, _Service):
+                self._of_service[policy.namespace, reference.name].append(policy)
+            elif (policy.namespace, reference.name) == waypoints:
+                self._of_waypoints[ROOT_NAMESPACE].append(policy)
 
+    def of_service(self, namespace: str, name: str) -> list[Policy]:
+        """Return the policies that the waypoint of a Service enforces.
+
+        They target the Service or the class of waypoints. Policies for pods are not among them.
         https://istio.io/latest/docs/ambient/usage/l4-policy/#authorization-policy-attachment
         """
-        return self._of_service[namespace, name] + self._of_all[namespace]
+        everywhere = [self._of_waypoints[each] for each in {namespace, ROOT_NAMESPACE}]
+        return [*self._of_service[namespace, name], *chain.from_iterable(everywhere)]
 
     def of_pod(self, pod: Pod) -> list[Policy]:
-        """Return what the ztunnel of a pod enforces: what selects it, here or in all namespaces."""
+        """Return the policies that the ztunnel of a pod enforces, of its namespace and the root."""
         keys = product({pod.namespace, ROOT_NAMESPACE}, (None, *pod.labels.items()))
         candidates = chain.from_iterable(self._of_pods[key] for key in keys)
         return [policy for policy in candidates if policy.labels.items() <= pod.labels.items()]
@@ -207,9 +239,9 @@ def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
     refusals: list[Refusal] = []
     for obj in objects:
         namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-        written: dict[str, Any] = obj.get("spec") or {}
+        written: Any = obj.get("spec")
         try:
-            spec = _Spec.model_validate(written)
+            spec = _Spec.model_validate(written or {})
             policies.append(Policy(namespace, name, spec.action, spec.rules, spec))
         except ValidationError as error:
             policies.append(_closed(namespace, name, written))
@@ -217,13 +249,14 @@ def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
     return policies, refusals
 
 
-def _closed(namespace: str, name: str, written: Mapping[str, Any]) -> Policy:
+def _closed(namespace: str, name: str, written: Any) -> Policy:
     """Return a closed policy in the place of an invalid one, for its target if that is valid."""
+    fields = cast("dict[str, Any]", written) if isinstance(written, dict) else {}
+    action = "ALLOW" if fields.get("action", "ALLOW") == "ALLOW" else "DENY"
     try:
-        target = _Target(**{k: written[k] for k in written.keys() & _Target.model_fields.keys()})
+        target = _TargetAlone.model_validate(written)
     except ValidationError:
         target = None
-    action = "ALLOW" if written.get("action", "ALLOW") == "ALLOW" else "DENY"
     return Policy(namespace, name, action, [], target).closed()
 
 

@@ -46,6 +46,22 @@ def test_what_is_refused_is_named(cluster: Cluster, producer: App, namespace: st
     assert refused == [("AuthorizationPolicy", policy), ("NetworkPolicy", policy)]
 
 
+def test_a_spec_that_is_no_object_closes_its_namespace(
+    cluster: Cluster, producer: App, scraper: App, namespace: str
+) -> None:
+    metadata = {"namespace": namespace, "name": "policy"}
+    kind = {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy"}
+    cluster.store.put({**kind, "metadata": metadata, "spec": "all"})
+    cluster.mesh.settle()
+
+    assert [refusal.policy for refusal in cluster.mesh.refused] == [f"{namespace}/policy"]
+    assert [cluster.call(scraper, url).status for url in (URL, UNIT)] == [403, 403]
+    with cluster.namespace() as elsewhere:
+        other = cluster.app(elsewhere, "other")
+        cluster.mesh.settle()
+        assert cluster.call(other, "http://other:9090/").status == 200
+
+
 def test_what_is_refused_is_said_once(
     cluster: Cluster, producer: App, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
