@@ -29,6 +29,8 @@ Action = Literal["ALLOW", "DENY"]
 ROOT_NAMESPACE = "istio-system"
 """Policies in it are for the pods of all namespaces, or for all waypoints."""
 _WAYPOINT_CLASS = "istio-waypoint"
+_TRUE = {"1", "t", "T", "true", "True", "TRUE"}
+"""The words for true in an annotation; any other word is false to Istio."""
 _Label = tuple[str, str] | None
 
 
@@ -234,10 +236,10 @@ def _first(labels: Mapping[str, str]) -> _Label:
 
 
 def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
-    """Read AuthorizationPolicies; the policies include a closed one for each refusal."""
+    """Read AuthorizationPolicies except dry runs; for each refusal there is a closed policy."""
     policies: list[Policy] = []
     refusals: list[Refusal] = []
-    for obj in objects:
+    for obj in (each for each in objects if not _is_dry_run(each)):
         namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         written: Any = obj.get("spec")
         try:
@@ -247,6 +249,12 @@ def read(objects: Iterable[Object]) -> tuple[list[Policy], list[Refusal]]:
             policies.append(_closed(namespace, name, written))
             refusals.append(refusal(obj, error))
     return policies, refusals
+
+
+def _is_dry_run(obj: Object) -> bool:
+    """Return whether a policy is a dry run, which decides nothing."""
+    annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
+    return annotations.get("istio.io/dry-run") in _TRUE
 
 
 def _closed(namespace: str, name: str, written: Any) -> Policy:

@@ -32,12 +32,12 @@ class Call(BaseModel):
 
 
 class Case(BaseModel):
-    """Some policies, and what is documented to come of them.
+    """Some policies, and their documented effect.
 
     Attributes:
         about: the rule that is shown.
         docs: where it is documented.
-        policies: the spec of each; `in` is its namespace, if that is not demo.
+        policies: the spec of each, with its `annotations`; `in` is its namespace if not demo.
         allowed: calls that arrive.
         denied: calls that are turned away.
         some: calls of which some arrive and others are turned away.

@@ -81,13 +81,14 @@ class World:
         return outcome
 
     def _put(self, case: Case) -> list[tuple[str, str]]:
-        """Put policies, wait until they are in force, and return what they are called."""
+        """Put policies, wait until they are in force, and return their namespaces and names."""
         names: list[tuple[str, str]] = []
         for number, written in enumerate(case.policies):
             spec = dict(written)
             namespace, name = spec.pop("in", "demo"), f"policy-{number}"
             kind = {"apiVersion": VERSION[case.kind], "kind": case.kind}
-            metadata = {"namespace": namespace, "name": name}
+            annotations = spec.pop("annotations", {})
+            metadata = {"namespace": namespace, "name": name, "annotations": annotations}
             self.cluster.store.put({**kind, "metadata": metadata, "spec": spec})
             names.append((namespace, name))
         self.cluster.mesh.settle()
