@@ -272,12 +272,14 @@ def rbac(policies: Iterable[Policy], action: Action, *, sees_http: bool) -> Json
     """Return Envoy's rules for the policies of one action, or None if there are none.
 
     Args:
-        policies: those that govern a target.
+        policies: the policies for one target.
         action: ALLOW or DENY; Istio has Envoy check DENY first.
-        sees_http: as a waypoint does. A ztunnel does not, and is on the safe side: a rule with
-            HTTP in it never allows, and denies whatever the rest of it matches.
+        sees_http: whether the enforcer is a waypoint. A ztunnel sees no HTTP: there, a rule with
+            conditions on HTTP never allows, and denies by its other conditions alone.
             https://istio.io/latest/docs/ambient/usage/l4-policy/#allowed-policy-attributes
     """
+    # Ztunnels of today skip a rule that denies by HTTP alone. Here it denies every call, as it is
+    # documented: a policy that has no effect would look like one that works.
     chosen = [policy for policy in policies if policy.action == action]
     matchers = WAYPOINT if sees_http else ZTUNNEL
     rules = {
