@@ -1,13 +1,16 @@
 """The command line of the rehearsal."""
 
 import argparse
+import logging
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 
 from rehearsal import explain, foreground, run, shell
 from rehearsal.juju.version import VERSIONS
+from rehearsal.ports import PortError
 from rehearsal.rehearsal import Rehearsal
 
 _DESCRIPTION = """\
@@ -121,12 +124,37 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     threading.excepthook = _give_up
     for name in [each for each in os.environ if each.startswith("JUJU_")]:
         del os.environ[name]  # it is about another Juju, such as a model that is not here
-    istio, juju = not arguments.without_istio, VERSIONS[arguments.juju]
     try:
-        with Rehearsal(arguments.seed, istio=istio, juju=juju, delay=arguments.delay) as rehearsal:
-            return _carry_out(rehearsal, arguments)
+        return _run(arguments)
+    except PortError as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run the rehearsal.
+
+    Raises:
+        PortError: it could not go on, and has ended.
+    """
+    istio, juju = not arguments.without_istio, VERSIONS[arguments.juju]
+    failures: list[PortError] = []
+
+    def fail(error: PortError) -> None:
+        failures.append(error)
+        logging.disable(logging.ERROR)  # what the mesh says from now on follows from this
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    delay = arguments.delay
+    try:
+        with Rehearsal(arguments.seed, istio=istio, juju=juju, delay=delay, fail=fail) as rehearsal:
+            return _carry_out(rehearsal, arguments)
+    except KeyboardInterrupt:
+        if failures:
+            raise failures[0] from None
+        raise
 
 
 def _carry_out(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:

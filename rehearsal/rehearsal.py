@@ -1,10 +1,11 @@
 """One run of the rehearsal: all its parts, put together, started and stopped."""
 
+import logging
 import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,14 @@ from rehearsal.juju.version import JUJU_3_6, JujuVersion
 from rehearsal.kubernetes.server import Server as KubernetesServer
 from rehearsal.kubernetes.store import Store
 from rehearsal.mesh.mesh import Mesh
+from rehearsal.ports import PortError, Ports
 from rehearsal.processes import Processes
+
+_log = logging.getLogger(__name__)
+
+
+def _report(error: PortError) -> None:
+    _log.error("%s", error)
 
 
 class Rehearsal:
@@ -33,6 +41,8 @@ class Rehearsal:
         istio: whether the cluster has Istio; without it, NetworkPolicies alone decide who may call.
         juju: the version of Juju.
         delay: seconds before agents act on a command, and before a stopped pod is replaced.
+        fail: takes the error after which the run cannot go on, on any thread; it only logs it
+            unless told otherwise.
 
     Attributes:
         directory: folder with all that the run writes; it is gone when the run is over.
@@ -48,11 +58,13 @@ class Rehearsal:
         istio: bool = True,
         juju: JujuVersion = JUJU_3_6,
         delay: float = 0.0,
+        fail: Callable[[PortError], None] = _report,
     ) -> None:
         self._network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self._processes = Processes(self.directory)
         self._store = Store()
+        self._ports = Ports(self._store, self._network.api, fail, istio=istio)
         # Port 6443 may be taken on all addresses, by an API server of this machine.
         self._kubernetes = KubernetesServer(self._store, self._network.api, 0, self._log)
         mesh_directory = self.directory / "mesh"
@@ -118,6 +130,7 @@ class Rehearsal:
         with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
             stack.callback(self._network.close)
             stack.callback(self._processes.close)
+            self._ports.start()
             for part in (self._kubernetes, self._mesh):
                 part.start()
                 stack.callback(part.stop)
