@@ -19,6 +19,7 @@ A Juju, a Kubernetes API and a service mesh on this machine, for as long as a co
 It proves charm logic, relation data, the effect of labels and policies on a Kubernetes API, who
 may call whom over real HTTP with cryptographic identity, and the flow of juju commands.
 It does not prove scheduling, images, Juju's timing and retries, or how a CNI drops packets.
+Units change no files of this machine outside of the run's own folder, if its kernel has Landlock.
 """
 _TIMEOUT = 120.0
 """Seconds that a bundle has to settle unless told otherwise."""

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from rehearsal import watchdog
+from rehearsal.confinement import Confinement
 
 _STOP_TIMEOUT = 5.0
 """Seconds that a process has to end after SIGTERM."""
@@ -22,13 +24,18 @@ class Processes:
 
     Args:
         directory: the run's folder.
+
+    Attributes:
+        temporary: folder for temporary files, which goes with the run.
+        confinement: confines programs to the run's folder.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self.confinement = Confinement(directory)
         self._groups: set[int] = set()
-        self._temporary = directory / "tmp"
-        self._temporary.mkdir(parents=True, exist_ok=True)
         self._watchdog = subprocess.Popen(
             [sys.executable, "-IS", watchdog.__file__, str(directory)],
             stdin=subprocess.PIPE,
@@ -36,19 +43,25 @@ class Processes:
         )
         self._pipe = cast("IO[bytes]", self._watchdog.stdin)
 
-    def spawn(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
-        """Start a child; the options are those of `subprocess.Popen`.
+    def spawn(
+        self, command: list[str], *, confined: bool = False, **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        """Start a child.
 
-        What it puts into its temporary folder goes with the run.
+        Args:
+            command: its words.
+            confined: whether it must not change files outside of the run's folder.
+            options: those of `subprocess.Popen`.
         """
-        options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self._temporary)}
-        process = subprocess.Popen[bytes](command, start_new_session=True, **options)
+        options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self.temporary)}
+        start = partial(subprocess.Popen[bytes], command, start_new_session=True, **options)
+        process = self.confinement.call(start) if confined else start()
         self._groups.add(process.pid)
         self._tell("+", process.pid)
         return process
 
     def stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """End a child and all that it started; what has not ended in time is killed."""
+        """End a child and its descendants, and kill those that do not end in time."""
         if process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -60,7 +73,7 @@ class Processes:
         self._tell("-", process.pid)
 
     def close(self) -> None:
-        """End what has not been stopped, and the watchdog, and remove the folder."""
+        """End the remaining children and the watchdog, and remove the folder."""
         watchdog.clean_up(self._groups, str(self._directory))
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()

@@ -28,7 +28,9 @@ class Agent:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
+        confinement = self._processes.confinement
         words = [str(theirs.fileno()), str(self._charm.root)]
+        words += [str(confinement.folder)] if confinement.is_possible else []
         with theirs, self._log.open("ab") as output:
             self._process = self._processes.spawn(
                 [sys.executable, "-m", "rehearsal.juju.worker", *words],

@@ -9,6 +9,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+from rehearsal.confinement import Confinement
 from rehearsal.juju.charm import Charm, ConfigValue, load, name_of
 from rehearsal.juju.endpoints import End, key
 from rehearsal.juju.errors import JujuError
@@ -254,6 +255,16 @@ class Controller:
         for relation in saas.relations:
             self.remove_relation(relation)
         self._lifecycle.tidy_model(saas.model)
+
+    @property
+    def confinement(self) -> Confinement:
+        """What keeps the programs of units from changing other files."""
+        return self._on.processes.confinement
+
+    @property
+    def temporary(self) -> Path:
+        """The folder for the temporary files of units."""
+        return self._on.processes.temporary
 
     def execute(self, program: Program, timeout: float) -> "CompletedProcess[str]":
         """Run a program of a unit. Takes no lock.

@@ -166,6 +166,8 @@ def execute(
         raise _bad(f'cannot find executable "{command[0]}"')
     if not program.folder.is_dir():
         raise _bad(f'cannot find working directory "{options.get("working_dir")}"')
+    if refusal := place.refusal(program):
+        raise _bad(refusal)
     return Execution(command, program, options)
 
 

@@ -9,8 +9,9 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import client
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from rehearsal.juju import plan
 from rehearsal.juju.durations import seconds
-from rehearsal.juju.program import Place, Program
+from rehearsal.juju.program import Place
 from rehearsal.juju.wire import PebbleCall
 from rehearsal.processes import Processes
 
@@ -147,15 +148,13 @@ class Container:
             for name in call.services:
                 self._change(call.operation, name, services[name])
 
-    def program(self, words: Sequence[str]) -> Program:
-        """Return a program that runs in it: with its variables, and its files where they are."""
-        return self.place.program(words)
-
     @property
     def place(self) -> Place:
         """Where its programs run."""
         base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
-        return Place(self.root, {**base, **self.environment, "BIND_ADDRESS": self.address})
+        own = {"TMPDIR": str(self.processes.temporary), "BIND_ADDRESS": self.address}
+        confined = self.processes.confinement.is_possible
+        return Place(self.root, {**base, **self.environment, **own}, confined)
 
     def stop(self) -> None:
         """Stop everything in it."""
@@ -192,6 +191,7 @@ class Container:
         with (self.root.parent / f"{self.name}.{name}.log").open("ab") as log:
             process = self.processes.spawn(
                 list(program.words),
+                confined=True,
                 cwd=program.folder,
                 env=dict(program.environment),
                 stdin=subprocess.DEVNULL,
@@ -283,10 +283,10 @@ class Container:
 
     def _runs(self, config: Mapping[str, Any], timeout: float) -> bool:
         program = self.place.program(shlex.split(config["command"]), config)
+        command, environment = program.words, dict(program.environment)
+        run = partial(subprocess.run, command, env=environment, timeout=timeout, check=False)
         try:
-            done = subprocess.run(
-                program.words, env=dict(program.environment), timeout=timeout, check=False
-            )
+            done = self.processes.confinement.call(run)
         except (OSError, subprocess.TimeoutExpired):
             return False
         return done.returncode == 0

@@ -1,8 +1,9 @@
 """The process in which the code of one charm runs, on ops.testing, one hook at a time.
 
-`python -m rehearsal.juju.worker FD CHARM_ROOT` reads a `HookContext` from the connection FD and
-answers with a `HookResult`. Before that it may send a `PebbleCall`, since a charm that starts a
-service expects it to run when its next line is executed.
+`python -m rehearsal.juju.worker FD CHARM_ROOT [FOLDER]` reads a `HookContext` from the connection
+FD and answers with a `HookResult`. Before that it may send a `PebbleCall`, since a charm that
+starts a service expects it to run when its next line is executed. Hooks, and the commands that they
+run in containers, can change files in FOLDER only.
 """
 
 import importlib
@@ -21,6 +22,7 @@ import ops
 import ops.testing as testing
 import yaml
 
+from rehearsal import landlock
 from rehearsal.juju.live import live_containers, sharing
 from rehearsal.juju.live_secrets import (
     Notes,
@@ -315,6 +317,9 @@ def _traceback(error: testing.errors.UncaughtCharmError) -> str:
 
 
 if __name__ == "__main__":
-    descriptor, charm_root = sys.argv[1:]
+    descriptor, charm_root, *folders = sys.argv[1:]
     sys.path[:0] = [f"{charm_root}/src", f"{charm_root}/lib"]
-    Worker(Connection(int(descriptor)), Path(charm_root)).serve()
+    worker = Worker(Connection(int(descriptor)), Path(charm_root))
+    for folder in folders:
+        landlock.confine(folder)  # now that Python has cached the modules which the charm imports
+    worker.serve()

@@ -185,12 +185,12 @@ def test_a_python_without_the_libraries_is_told_where_they_are():
     assert "`make demo` sets up one" in run.stderr
 
 
-def test_a_command_that_is_interrupted_is_quiet(tmp_path: Path):
-    ready = tmp_path / "ready"
-    script = f"""
+def test_a_command_that_is_interrupted_is_quiet():
+    script = """
+echo "$REHEARSAL_DIRECTORY"
 juju add-model m && juju deploy ./charms/metrics-scraper-k8s scraper --resource scraper-image=i
 until juju status | grep -q 'scraper/0.*idle'; do sleep 0.05; done
-exec juju exec --unit scraper/0 -- 'touch {ready}; exec sleep 600'
+exec juju exec --unit scraper/0 -- 'touch $TMPDIR/ready; exec sleep 600'
 """
     with subprocess.Popen(
         [*EXEC, "sh", "-c", script],
@@ -200,6 +200,8 @@ exec juju exec --unit scraper/0 -- 'touch {ready}; exec sleep 600'
         text=True,
         start_new_session=True,
     ) as run:
+        assert run.stdout
+        ready = Path(run.stdout.readline().strip()) / "tmp" / "ready"
         deadline = time.monotonic() + 30
         while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.05)

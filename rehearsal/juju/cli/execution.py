@@ -1,9 +1,10 @@
-"""`juju exec` and `juju ssh`: programs on this machine that see what a unit sees."""
+"""`juju exec` and `juju ssh`: programs on this machine in the environment of a unit."""
 
 import os
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rehearsal.juju.cli.call import Call, command
 from rehearsal.juju.cli.tasks import (
@@ -15,13 +16,16 @@ from rehearsal.juju.cli.tasks import (
     waiting_time,
 )
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.program import Program
+from rehearsal.juju.program import Place, Program
 from rehearsal.juju.state import Task, Unit
 
 _WAIT = 300.0
 """Seconds for which `juju exec` waits unless told otherwise."""
-_KEPT = ("HOME", "LANG", "PATH", "TERM", "USER")
+_KEPT = ("LANG", "PATH", "TERM", "USER")
 """Variables of the rehearsal's own environment that a program in the charm's container gets."""
+_UNCONFINED = """\
+WARNING this shell can change the files of this machine: the kernel cannot confine it.
+"""
 
 
 @command(
@@ -38,7 +42,7 @@ def execute(call: Call) -> None:
         operation = call.model().take_task_id()
         with scheduled(call, operation):
             units = _units(call)
-        programs = {unit: _in_charm(unit, ["bash", "-c", script]) for unit in units}
+        programs = {unit: _in_charm(call, unit, ["bash", "-c", script]) for unit in units}
     tasks = {unit: _run(call, unit, program, wait) for unit, program in programs.items()}
     call.answer({u.name: result(u, task) for u, task in tasks.items()}, _text(tasks, "stdout"))
     if call.options.get("--format", "plain") == "plain":
@@ -81,7 +85,7 @@ def _run(call: Call, unit: Unit, program: Program, wait: float) -> Task:
 
 
 def _text(tasks: dict[Unit, Task], stream: str) -> str:
-    """Return what all have printed, under the names of the units where there are several."""
+    """Return the output of all units, under their names if there are several."""
     texts = {unit.name: str(task.results.get(stream, "")) for unit, task in tasks.items()}
     if len(texts) == 1:
         return next(iter(texts.values()))
@@ -101,29 +105,45 @@ def ssh(call: Call) -> None:
         except NotScheduledError as error:
             raise JujuError(f'unit "{target}" not found') from error
         if container == "charm":
-            program = _in_charm(unit, _shell(words))
+            program = _in_charm(call, unit, _shell(words))
         else:
             program = _in_workload(unit, container, words)
-    call.terminal.become(program)
+    confinement = call.controller.confinement
+    if not words and not confinement.is_possible:
+        call.terminal.write("stderr", _UNCONFINED)
+    call.terminal.become(replace(program, words=confinement.command(program.words)))
 
 
 def _shell(words: Sequence[str]) -> list[str]:
-    """Return what ssh runs: a shell, which is given the words as one line if there are any."""
+    """Return the command of ssh: a shell, which gets the words, if there are any, as one line."""
     return ["bash", "-c", " ".join(words)] if words else ["bash"]
 
 
-def _in_charm(unit: Unit, words: list[str]) -> Program:
+def _in_charm(call: Call, unit: Unit, words: list[str]) -> Program:
     """Return a program that runs beside the charm's code, with the unit's identity."""
     if unit.pod is None:
         raise JujuError(f"unit {unit.name} has no pod yet")
+    root = unit.pod.charm.root
     own = {name: os.environ[name] for name in _KEPT if name in os.environ}
     names = {"JUJU_UNIT_NAME": unit.name, "JUJU_MODEL_NAME": unit.app.model.name}
-    return Program(words, {**own, **unit.pod.environment, **names}, unit.pod.charm.root)
+    folders = {"HOME": str(root), "TMPDIR": str(call.controller.temporary)}
+    environment = {**own, **unit.pod.environment, **names, **folders}
+    place = Place(root, environment, call.controller.confinement.is_possible)
+    return _checked(place, Program(words, environment, root))
 
 
 def _in_workload(unit: Unit, name: str, words: Sequence[str]) -> Program:
+    """Return a program that runs in a container of the workload."""
     container = unit.pod.containers.get(name) if unit.pod else None
     if container is None:
         known = ", ".join(["charm", *unit.app.charm.containers])
         raise JujuError(f'container "{name}" must be one of: {known}')
-    return container.program(_shell([container.place.inside(word) for word in words]))
+    place = container.place
+    return _checked(place, place.program(_shell([place.inside(word) for word in words])))
+
+
+def _checked(place: Place, program: Program) -> Program:
+    """Return a program, unless it might do harm."""
+    if refusal := place.refusal(program):
+        raise JujuError(refusal)
+    return program
