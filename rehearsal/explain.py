@@ -50,8 +50,8 @@ def _ask(juju: jubilant.Juju, call: dict[str, str | int]) -> dict[str, str]:
         raise _UnknownError(_OUTSIDE)
     status = juju.status()
     theirs = jubilant.Juju(model=str(call["model"])).status() if "model" in call else status
-    _check(str(call["from"]), theirs)
-    _check(str(call["to"]).partition("/")[0], status)
+    _check_caller(str(call["from"]), theirs)
+    _check_target(str(call["to"]), status)
     for app in _hubs(status):
         try:
             return dict(juju.run(f"{app}/leader", _ACTION, call).results)
@@ -62,12 +62,42 @@ def _ask(juju: jubilant.Juju, call: dict[str, str | int]) -> dict[str, str]:
     )
 
 
-def _check(app: str, status: jubilant.Status) -> None:
-    """Raise an error if there is no such application, nor one whose further Service it may be."""
-    if "/" in app:
-        raise _UnknownError(f"{app} is a unit; who calls is an application")
-    if not any(f"{app}-".startswith(f"{name}-") for name in status.apps):
-        raise _UnknownError(f"no application {app} in model {status.model.name}")
+def _check_caller(name: str, status: jubilant.Status) -> None:
+    """Raise an error unless a model has an application of this name."""
+    app, of_unit, _ = name.partition("/")
+    if app not in status.apps:
+        raise _no_application(app, status)
+    if of_unit:
+        raise _UnknownError(f"{name} is a unit; who calls is an application: {app}")
+
+
+def _check_target(name: str, status: jubilant.Status) -> None:
+    """Raise an error unless a model has an application, a unit or a Service of this name."""
+    app, of_unit, _ = name.partition("/")
+    if app not in status.apps and (of_unit or not _is_service(app, status.model.name)):
+        raise _no_application(app, status)
+    if of_unit and name not in (units := status.apps[app].units):
+        known = ", ".join(sorted(units)) or "none"
+        raise _UnknownError(f"no unit {name}; the units of {app} are: {known}")
+
+
+def _no_application(name: str, status: jubilant.Status) -> _UnknownError:
+    known = ", ".join(sorted(status.apps)) or "none"
+    return _UnknownError(
+        f"no application {name} in model {status.model.name}; its applications are: {known}"
+    )
+
+
+def _is_service(name: str, namespace: str) -> bool:
+    """Return whether Kubernetes has a Service, which a charm may have added to its own."""
+    import lightkube  # slow to import, and seldom needed
+    from lightkube.resources.core_v1 import Service
+
+    try:
+        lightkube.Client().get(Service, name, namespace=namespace)
+    except lightkube.ApiError:
+        return False
+    return True
 
 
 def _hubs(status: jubilant.Status) -> list[str]:

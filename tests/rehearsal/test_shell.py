@@ -258,6 +258,34 @@ def test_without_a_mesh_explain_says_what_is_missing(write_bundle: WriteBundle):
     assert "no application of this model offers service_mesh" in done.stderr
 
 
+def test_an_unknown_caller_or_target_is_an_error_that_names_the_known(write_bundle: WriteBundle):
+    bundle = write_bundle({"web": {"scale": 2}, "db": {}})
+    calls = ["wbe db", "web-x db", "web/0 db", "web wbe", "web db-x", "web db/7", "web db/x"]
+    calls.append("web db-endpoints")
+    lines = "\n".join(f"{EXPLAIN} {call} GET / 80" for call in calls)
+
+    done = subprocess.run(
+        [*REHEARSAL, "exec", "sh", "-c", f"juju add-model m; juju deploy {bundle}\n{lines}"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    missing = "ERROR no application {} in model m; its applications are: db, web"
+    assert errors == [
+        missing.format("wbe"),
+        missing.format("web-x"),
+        "ERROR web/0 is a unit; who calls is an application: web",
+        missing.format("wbe"),
+        missing.format("db-x"),
+        "ERROR no unit db/7; the units of db are: db/0",
+        "ERROR no unit db/x; the units of db are: db/0",
+        "ERROR no application of this model offers service_mesh and has the action `explain`",
+    ]
+
+
 @pytest.mark.parametrize("port", ["http", "0", "99999"])
 def test_a_port_that_is_none_is_named(port: str):
     done = explain("scraper", "producer", "GET", "/data", port)
