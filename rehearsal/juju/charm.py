@@ -104,11 +104,16 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
         revision=revision,
         endpoints=_endpoints(meta),
         options=(meta.get("config") or _read(root, "config.yaml")).get("options") or {},
-        actions=meta.get("actions") or _read(root, "actions.yaml"),
+        actions=read_actions(meta.get("actions") or _read(root, "actions.yaml")),
         containers=tuple(meta.get("containers") or ()),
         images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
         stores_in_juju=_stores_in_juju(root / "src" / "charm.py"),
     )
+
+
+def read_actions(actions: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:
+    """Return the actions of a charm; an action may have a name and nothing else."""
+    return {name: body or {} for name, body in actions.items()}
 
 
 def _stores_in_juju(code: Path) -> bool:

@@ -23,6 +23,7 @@ import ops.testing as testing
 import yaml
 
 from rehearsal import landlock
+from rehearsal.juju.charm import read_actions
 from rehearsal.juju.live import live_containers, sharing
 from rehearsal.juju.live_secrets import (
     Notes,
@@ -109,7 +110,7 @@ def _metadata(root: Path) -> dict[str, Any]:
     charmcraft = _yaml(root / "charmcraft.yaml")
     return {
         "config": charmcraft.pop("config", None) or _yaml(root / "config.yaml"),
-        "actions": charmcraft.pop("actions", None) or _yaml(root / "actions.yaml"),
+        "actions": read_actions(charmcraft.pop("actions", None) or _yaml(root / "actions.yaml")),
         "meta": {
             key: value
             for key, value in (charmcraft | _yaml(root / "metadata.yaml")).items()

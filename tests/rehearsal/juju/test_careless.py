@@ -27,6 +27,7 @@ containers:
   web: {}
 actions:
   pick: {description: answers with a type of its own}
+  bare:
 """
 
 CHARM = """
@@ -48,6 +49,7 @@ class Careless(ops.CharmBase):
         framework.observe(self.on.config_changed, self._on_config_changed)
         framework.observe(self.on.update_status, self._fail_if_told)
         framework.observe(self.on.pick_action, self._on_pick)
+        framework.observe(self.on.bare_action, self._on_bare)
         for endpoint in ("db", "server"):
             framework.observe(self.on[endpoint].relation_created, self._fail_if_told)
             framework.observe(self.on[endpoint].relation_joined, self._fail_if_told)
@@ -69,6 +71,9 @@ class Careless(ops.CharmBase):
     def _on_pick(self, event):
         event.log(Word.SECRET)
         event.set_results({"word": Word.SECRET})
+
+    def _on_bare(self, event):
+        event.set_results({"params": len(event.params)})
 """
 
 
@@ -99,6 +104,15 @@ def test_a_charms_own_types_are_text_and_numbers(juju: Typist):
 
     assert (unit["open-ports"], unit["workload-status"]["message"]) == (["8080/TCP"], "secret")
     assert json.loads(done.stdout)["web/0"]["results"]["word"] == "secret"
+
+
+def test_an_action_that_is_a_name_alone_runs(juju: Typist):
+    deploy(juju, "web")
+    settle(juju, "web")
+
+    done = juju("run web/0 bare")
+
+    assert (done.returncode, done.stdout) == (0, "params: '0'\n")
 
 
 @pytest.mark.parametrize(
