@@ -8,11 +8,11 @@ from pathlib import Path
 import jubilant
 from jubilant.statustypes import UnitStatus
 
+from rehearsal import failure
+
 _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
 logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
-_IN_CHARM = re.compile(r'File ".*/((?:src|lib)/.*)", line (\d+)')
-"""A line of a traceback that is about a charm's own code."""
 _LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
 
 
@@ -80,12 +80,9 @@ def _line(juju: jubilant.Juju, name: str, unit: UnitStatus) -> str:
 
 
 def _last_error(juju: jubilant.Juju, unit: str) -> str:
-    """Return the last line of a unit's traceback, and the line of the charm that led to it."""
-    log = juju.cli("debug-log", "--level", "ERROR", "--include", unit).splitlines()
-    lines = [line.partition(".juju-log ")[2].strip() for line in log]
-    said = next((line for line in reversed(lines) if line), "see juju debug-log")
-    places = [match for line in lines if (match := _IN_CHARM.match(line))]
-    return said + (f" ({places[-1][1]}:{places[-1][2]})" if places else "")
+    """Return the last error of a unit, in one line."""
+    log = juju.cli("debug-log", "--level", "ERROR", "--include", unit, "--limit", "1")
+    return failure.summary(log.partition(".juju-log ")[2]) or "see juju debug-log"
 
 
 def left_out(juju: jubilant.Juju) -> list[str]:

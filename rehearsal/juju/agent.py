@@ -12,6 +12,7 @@ from rehearsal.juju.errors import JujuError
 from rehearsal.juju.wire import HookContext, HookResult, PebbleCall
 from rehearsal.processes import Processes
 
+_TRACEBACK = "Traceback (most recent call last):\n"
 _TIMEOUT = 120.0
 """Seconds that a hook may take. Juju has no limit, but there no other unit waits for it."""
 
@@ -32,6 +33,7 @@ class Agent:
         words = [str(theirs.fileno()), str(self._charm.root)]
         words += [str(confinement.folder)] if confinement.is_possible else []
         with theirs, self._log.open("ab") as output:
+            self._written = output.tell()
             self._process = self._processes.spawn(
                 [sys.executable, "-m", "rehearsal.juju.worker", *words],
                 pass_fds=[theirs.fileno()],
@@ -74,5 +76,9 @@ class Agent:
         self._processes.stop(self._process)
 
     def _last_words(self) -> str:
-        lines = self._log.read_text().splitlines()
-        return lines[-1] if lines else "its process ended without a word"
+        """Return the traceback at the end of the process's output, or the last line of it."""
+        said = self._log.read_bytes()[self._written :].decode(errors="replace").strip()
+        _, head, trace = said.rpartition(_TRACEBACK)
+        if head:
+            return f"\n{head}{trace}"
+        return said.splitlines()[-1] if said else "its process ended without a word"

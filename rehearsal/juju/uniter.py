@@ -320,7 +320,7 @@ class Uniter:
     def _log(self, unit: Unit, result: HookResult) -> None:
         lines = list(result.log)
         if result.error:
-            lines += [("ERROR", line) for line in result.error.splitlines()]
+            lines.append(("ERROR", result.error))
         for level, message in lines:
             unit.app.model.log.append((time.time(), unit.name, level, message))
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,22 @@ from rehearsal.rehearsal import Rehearsal
 from rehearsal.run import run
 
 ROOT = Path(__file__).parents[2]
+FAILING = """import json
+
+import ops
+import pydantic
+
+
+class Limits(pydantic.BaseModel):
+    size: int
+    name: str
+
+
+class Failing(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        {}
+"""
 Done = subprocess.CompletedProcess[str]
 WriteBundle = Callable[..., Path]
 Server = Callable[[int, int], str]
@@ -154,6 +170,35 @@ def test_a_unit_in_error_is_named_with_its_cause(write_bundle: WriteBundle):
     )
     assert "(src/charm.py:14)" in done.stdout
     assert cells(done.stdout, "GET :8000 /") == ["200"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "errors"),
+    [
+        ('json.loads("{")', ["JSONDecodeError: Expecting property name", "(src/charm.py:15)"]),
+        (
+            'Limits(size="many")',
+            [
+                "ValidationError: 2 validation errors for Limits; size: Input should be a valid ",
+                "; name: Field required [type=missing",
+                " (src/charm.py:15)",
+            ],
+        ),
+        ("print(", ["SyntaxError: '(' was never closed (src/charm.py:15)"]),
+    ],
+    ids=["in a library", "of pydantic", "of syntax"],
+)
+def test_the_cause_of_an_error_is_told_with_the_charms_own_line(
+    write_bundle: WriteBundle, tmp_path: Path, statement: str, errors: Sequence[str]
+):
+    bundle = write_bundle({"bad": {}})
+    (tmp_path / "plain" / "src" / "charm.py").write_text(FAILING.format(statement))
+
+    done = rehearse(bundle)
+
+    line = " ".join(done.stdout.split())
+    assert [each for each in ("bad/0 is error: hook failed: ", *errors) if each not in line] == []
+    assert "For further information" not in line
 
 
 def test_a_unit_that_is_blocked_is_named_before_the_calls(write_bundle: WriteBundle):
