@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rehearsal.addresses import EGRESS_PORT
 from rehearsal.kubernetes.store import Change, Store
+from rehearsal.listeners import listeners, owners
 from rehearsal.mesh import topology
 
 _KINDS = frozenset({"Namespace", "Service"})
-_ALL_ADDRESSES = frozenset({"0" * 8, "0" * 32, f"{'0' * 16}FFFF{'0' * 12}"})
-"""How /proc/net/tcp and /proc/net/tcp6 spell all addresses."""
-_LISTENING = "0A"
+_LISTENS = "listens on it on all addresses."
+_END_IT = "End that process and try again."
 
 
 class PortError(RuntimeError):
@@ -88,43 +88,36 @@ def refuse_taken(address: str, port: int, needed_by: str) -> None:
             probe.bind((address, port))
         except OSError as error:
             start = f"cannot listen on port {port}, which {needed_by} needs"
-            raise PortError(f"{start}: {_reason(error, port)}") from error
+            raise PortError(f"{start}: {_reason(error, address, port)}") from error
 
 
-def _reason(error: OSError, port: int) -> str:
+def _reason(error: OSError, address: str, port: int) -> str:
+    """Return the reason why a port cannot be used, with advice."""
     if error.errno == errno.EADDRINUSE:
-        return f"{_holder(port)} listens on it on all addresses. End that process and try again."
+        return _held(port, address)
     if error.errno == errno.EACCES:
         setting = f"sysctl net.ipv4.ip_unprivileged_port_start={port}"
         return f"it is for root alone. Run as root, or set `{setting}` as root."
     return str(error.strerror)
 
 
-def _holder(port: int) -> str:
-    """Return a description of the process that listens on a port of all addresses."""
-    for uid, inode in _listeners(port):
-        for pid, name in _owners(inode):
-            return f"process {pid} ({name})"
-        with contextlib.suppress(KeyError):
-            return f"a process of user {pwd.getpwuid(uid).pw_name}"
-    return "another process"
+def _held(port: int, address: str) -> str:
+    """Return the process that listens on a port of all addresses, with advice."""
+    for each in listeners():
+        if each.port == port and each.address.is_unspecified:
+            for pid, name in owners(each.inode):
+                if _is_workload(pid, address):
+                    advice = "It has to listen on the address in $BIND_ADDRESS."
+                    return f"a workload, process {pid} ({name}), {_LISTENS} {advice}"
+                return f"process {pid} ({name}) {_LISTENS} {_END_IT}"
+            with contextlib.suppress(KeyError):
+                return f"a process of user {pwd.getpwuid(each.uid).pw_name} {_LISTENS} {_END_IT}"
+    return f"another process {_LISTENS} {_END_IT}"
 
 
-def _listeners(port: int) -> Iterator[tuple[int, str]]:
-    """Yield user and inode of each socket that listens on a port of all addresses."""
-    for file in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        for line in file.read_text().splitlines()[1:] if file.exists() else ():
-            fields = line.split()
-            address, _, number = fields[1].partition(":")
-            is_meant = address in _ALL_ADDRESSES and int(number, 16) == port
-            if is_meant and fields[3] == _LISTENING:
-                yield int(fields[7]), fields[9]
-
-
-def _owners(inode: str) -> Iterator[tuple[int, str]]:
-    """Yield number and name of each process that has a socket open, if this user may know."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
-            links = {str(file.readlink()) for file in (process / "fd").iterdir()}
-            if f"socket:[{inode}]" in links:
-                yield int(process.name), (process / "comm").read_text().strip()
+def _is_workload(pid: int, address: str) -> bool:
+    """Return whether a process runs in a pod of this run, whose addresses begin alike."""
+    network = ".".join(address.split(".")[:2])
+    with contextlib.suppress(OSError):
+        return f"BIND_ADDRESS={network}.".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return False

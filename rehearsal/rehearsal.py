@@ -25,6 +25,7 @@ from rehearsal.kubernetes.store import Store
 from rehearsal.mesh.mesh import Mesh
 from rehearsal.ports import PortError, Ports
 from rehearsal.processes import Processes
+from rehearsal.silence import reasons
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +124,11 @@ class Rehearsal:
         """Return the variables by which the processes of a pod reach others through the mesh."""
         proxies = self._mesh.environment(model, pod)
         return proxies | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
+
+    def silence(self, model: str, app: str) -> list[str]:
+        """Return a line for each service of an application: its condition, and advice."""
+        containers = self._controller.containers(model, app)
+        return [line for pod, each in containers for line in reasons(pod, each)]
 
     def __enter__(self) -> "Rehearsal":
         self._install_juju()

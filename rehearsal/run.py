@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import jubilant
 from rich.console import Console
@@ -13,10 +12,6 @@ from rehearsal import calls, deployment, report
 from rehearsal.observation import NO_ANSWER, observe
 from rehearsal.rehearsal import Rehearsal
 
-_NO_ANSWER = """\
-No answer: what the workloads said last. Each has to listen on the address in $BIND_ADDRESS:
-on all addresses it would be in the way of the mesh."""
-
 
 def juju_of(rehearsal: Rehearsal) -> jubilant.Juju:
     """Return the juju of a run."""
@@ -24,7 +19,7 @@ def juju_of(rehearsal: Rehearsal) -> jubilant.Juju:
 
 
 def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[str]) -> int:
-    """Deploy a bundle, and return Juju's exit status after printing what it has against that."""
+    """Deploy a bundle and return Juju's exit status; print Juju's error if it refuses."""
     try:
         deployment.deploy(juju, bundle, overlays)
     except jubilant.CLIError as error:
@@ -69,12 +64,13 @@ def run(rehearsal: Rehearsal, bundle: str, overlays: Sequence[str], timeout: flo
     kinds = ("AuthorizationPolicy", "NetworkPolicy")
     policies = [policy for kind in kinds for policy in rehearsal.store.list(kind, model)]
     report.print_policies(out, policies)
-    report.print_lines(out, _NO_ANSWER, _last_words(rehearsal.directory / "pods" / model, silent))
+    reasons = [line for app in silent for line in rehearsal.silence(model, app)]
+    report.print_lines(out, "No answer", reasons)
     return 0 if settled and well else 1
 
 
 def print_problems(juju: jubilant.Juju, out: Console) -> bool:
-    """Print what is not there and why: active units, units at all, programs on this machine.
+    """Print the units that are not active, applications without units, and missing programs.
 
     Returns:
         Whether all units are active.
@@ -88,7 +84,7 @@ def print_problems(juju: jubilant.Juju, out: Console) -> bool:
 
 
 def _print_calls(rehearsal: Rehearsal, model: str, apps: Sequence[str], out: Console) -> list[str]:
-    """Have the first unit of each application make each call, and print what came of it.
+    """Have the first unit of each application make each call, and print the results.
 
     Returns:
         The applications that have left a call without an answer.
@@ -112,10 +108,3 @@ def _proxy(rehearsal: Rehearsal, model: str, pod: str) -> str:
         return rehearsal.pod_environment(model, pod)["http_proxy"]
     except LookupError:
         return ""  # an application without units calls nobody
-
-
-def _last_words(pods: Path, apps: Sequence[str]) -> list[str]:
-    """Return the last line of each workload of some applications."""
-    logs = [log for app in apps for log in sorted(pods.glob(f"*/{app}-[0-9]*/*.log"))]
-    lines = {log: log.read_text(errors="replace").strip().splitlines() for log in logs}
-    return [f"{log.parent.name}, {log.stem}: {said[-1]}" for log, said in lines.items() if said]

@@ -15,6 +15,7 @@ from rehearsal.juju.endpoints import End, key
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.lifecycle import Lifecycle, Substrate
 from rehearsal.juju.order import Order
+from rehearsal.juju.pebble import Container
 from rehearsal.juju.program import Program, run
 from rehearsal.juju.state import Application, Model, Offer, Relation, Saas, Side, Task, Unit
 from rehearsal.juju.uniter import Uniter
@@ -256,9 +257,16 @@ class Controller:
             self.remove_relation(relation)
         self._lifecycle.tidy_model(saas.model)
 
+    def containers(self, model: str, app: str) -> list[tuple[str, Container]]:
+        """Return the containers of an application, each with the name of its pod."""
+        with self.lock:
+            units = [unit for unit in self.models[model].units() if unit.app.name == app]
+            pods = [(unit.pod_name, unit.pod) for unit in units if unit.pod]
+        return [(name, container) for name, pod in pods for container in pod.containers.values()]
+
     @property
     def confinement(self) -> Confinement:
-        """What keeps the programs of units from changing other files."""
+        """The confinement of the programs of units."""
         return self._on.processes.confinement
 
     @property

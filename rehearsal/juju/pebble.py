@@ -37,11 +37,23 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass
 class Service:
-    """A service that the charm has started."""
+    """A service that the charm has started.
+
+    Attributes:
+        config: its configuration.
+        process: its process.
+        backoff: seconds until it is started again when it exits.
+        restarts: how often it has been started again after it had exited.
+        code: how it exited the last time, if ever; negative for a signal.
+        start_at: when it will be started again.
+        started: when it was started.
+    """
 
     config: Mapping[str, Any]
     process: "subprocess.Popen[bytes] | None"
     backoff: float = _BACKOFF
+    restarts: int = 0
+    code: int | None = None
     start_at: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
@@ -107,6 +119,16 @@ class Container:
             return [name for name, service in self._services.items() if service.running]
 
     @property
+    def services(self) -> dict[str, Service]:
+        """The services that the charm has started and not stopped."""
+        with self._lock:
+            return dict(self._services)
+
+    def log(self, service: str) -> Path:
+        """Return the file with the output of a service."""
+        return self.root.parent / f"{self.name}.{service}.log"
+
+    @property
     def ready(self) -> bool:
         """What Kubernetes' readiness probe asks: whether every check of the level `ready` is up."""
         with self._lock:
@@ -150,7 +172,7 @@ class Container:
 
     @property
     def place(self) -> Place:
-        """Where its programs run."""
+        """The surroundings of its programs."""
         base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
         own = {"TMPDIR": str(self.processes.temporary), "BIND_ADDRESS": self.address}
         confined = self.processes.confinement.is_possible
@@ -175,7 +197,7 @@ class Container:
             self._start(name, config)
 
     def _replan(self, services: Mapping[str, Any]) -> None:
-        """Start what is enabled and does not run, restart what runs with another configuration."""
+        """Start enabled services that do not run; restart services whose configuration changed."""
         for name, config in services.items():
             service = self._services.get(name)
             if service and service.config != config:
@@ -188,7 +210,7 @@ class Container:
         if shutil.which(program.words[0], path=os.environ["PATH"]) is None:
             self.missing.add(program.words[0])
             return
-        with (self.root.parent / f"{self.name}.{name}.log").open("ab") as log:
+        with self.log(name).open("ab") as log:
             process = self.processes.spawn(
                 list(program.words),
                 confined=True,
@@ -198,9 +220,11 @@ class Container:
                 stdout=log,
                 stderr=log,
             )
-        before = self._services.get(name)
-        backoff = before.backoff * _BACKOFF_FACTOR if before else _BACKOFF
-        self._services[name] = Service(config, process, min(backoff, _BACKOFF_LIMIT))
+        service = Service(config, process)
+        if before := self._services.get(name):
+            service.backoff = min(before.backoff * _BACKOFF_FACTOR, _BACKOFF_LIMIT)
+            service.restarts, service.code = before.restarts + 1, before.code
+        self._services[name] = service
 
     def _stop(self, service: Service) -> None:
         if service.process:
@@ -239,6 +263,7 @@ class Container:
                         self._start(name, service.config)
 
     def _note_exit(self, name: str, service: Service) -> None:
+        service.code = service.process.returncode if service.process else None
         if service.process and time.monotonic() - service.started < _QUICKLY:
             self._exited[name] = service.process.returncode
 

@@ -8,8 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rehearsal.kubernetes.store import Store
+from rehearsal.ports import PortError, Ports
 
 ROOT = Path(__file__).parents[2]
 REHEARSAL = [sys.executable, "-m", "rehearsal"]
@@ -75,3 +79,33 @@ def test_a_port_on_another_address_is_free(write_bundle: WriteBundle):
 
     assert done.returncode == 0, done.stderr
     assert re.search(r"GET :\d+ / ", done.stdout)
+
+
+WILDCARD = """
+import socket, time
+server = socket.create_server(("0.0.0.0", 0))
+print(server.getsockname()[1], flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_workload_that_holds_a_port_is_told_where_to_listen():
+    store, errors = Store(), list[PortError]()
+    Ports(store, "127.77.0.1", errors.append, istio=True)
+    environment = os.environ | {"BIND_ADDRESS": "127.77.128.1"}
+    command = [sys.executable, "-c", WILDCARD]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as workload:
+        assert workload.stdout
+        port = int(workload.stdout.readline())
+
+        store.put(service("web", port))
+        workload.kill()
+
+    [error] = errors
+    assert f"a workload, process {workload.pid} (" in str(error)
+    assert str(error).endswith("It has to listen on the address in $BIND_ADDRESS.")
+
+
+def service(name: str, port: int) -> dict[str, Any]:
+    spec = {"selector": {"app": name}, "ports": [{"port": port}], "clusterIP": "127.77.16.1"}
+    return {"kind": "Service", "metadata": {"name": name, "namespace": "m"}, "spec": spec}

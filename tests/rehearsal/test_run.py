@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -152,13 +153,52 @@ def test_a_program_that_is_not_there_is_named_and_the_rest_goes_on(write_bundle:
     assert [cells(done.stdout, "GET :8000 /", n) for n in (0, 1)] == [["no answer"], ["200"]]
 
 
-def test_what_a_silent_workload_said_last_is_shown(write_bundle: WriteBundle):
+def silence(done: Done) -> str:
+    """Return what is printed about workloads that do not answer, in one line."""
+    return " ".join(done.stdout.partition("No answer\n")[2].split())
+
+
+def test_a_workload_that_exits_is_told_with_its_last_line(write_bundle: WriteBundle):
     broken = {"options": {"program": f"{sys.executable} -c 'raise SystemExit(\"no disk\")'"}}
 
     done = rehearse(write_bundle({"broken": broken, "there": {}}))
 
-    assert "broken-0, web.web: no disk" in done.stdout
-    assert "there-0" not in done.stdout
+    line = r"broken-0, web\.web: exited with code 1, restarted (.*); its last line: no disk"
+    told = re.fullmatch(line, silence(done))
+    assert told
+    assert re.fullmatch(r"once|\d+ times", told[1])
+
+
+def test_a_workload_on_another_address_is_told_where_to_listen(write_bundle: WriteBundle):
+    port = free_port()
+    program = f"{sys.executable} -m http.server --bind 127.0.0.1 {port}"
+
+    done = rehearse(write_bundle({"lonely": {"options": {"program": program, "port": port}}}))
+
+    advice = "it has to listen on the address in $BIND_ADDRESS"
+    assert f"lonely-0, web.web: listens on 127.0.0.1:{port}; {advice}" in silence(done)
+
+
+def test_a_workload_in_the_way_of_the_mesh_is_told_where_to_listen(write_bundle: WriteBundle):
+    port = free_port()
+    code = f'import socket, time; time.sleep(2); socket.create_server(("0.0.0.0", {port}))'
+    options = {"program": f"{sys.executable} -c '{code}'", "port": port}
+
+    done = rehearse(write_bundle({"greedy": {"options": options}}))
+
+    assert "Address already in use" in silence(done)
+    assert silence(done).endswith("; it has to listen on the address in $BIND_ADDRESS")
+
+
+def test_a_workload_that_listens_nowhere_is_told(write_bundle: WriteBundle):
+    done = rehearse(write_bundle({"idle": {"options": {"program": "sleep 600"}}}))
+
+    assert silence(done) == "idle-0, web.web: listens on no port"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def test_a_unit_in_error_is_named_with_its_cause(write_bundle: WriteBundle):
