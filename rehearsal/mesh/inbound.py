@@ -54,10 +54,13 @@ _NAME_NETWORK: Json = {
 
 
 _FROM_WAYPOINT = [Policy(ROOT_NAMESPACE, "allow-waypoint", "ALLOW", [], None)]
-"""What pods behind a waypoint have, if Istio runs with PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed
-Istio does: calls from their waypoint are allowed, and no others unless a policy says so. Here it
-has no rule, as a waypoint calls the processes, past what a pod's ztunnel decides; and only pods of
-a Service that a policy targets have it, as without policies nothing is to be restricted.
+"""The policy that Istio adds for each pod behind a waypoint if it runs with the setting
+PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed Istio does. It allows calls from the waypoint, and so
+closes the pod to all others that no policy allows. It has no rule here, because a waypoint calls
+the processes directly.
+
+Here a pod has it only if a policy targets its Service. If the mesh is not hardened and nobody has
+asked for a policy, a unit is therefore open to calls past the waypoint. Charmed Istio denies them.
 https://istio.io/latest/docs/reference/commands/pilot-discovery/#envvars
 """
 

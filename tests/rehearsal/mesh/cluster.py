@@ -174,11 +174,13 @@ def running(**options: Any) -> Generator[Cluster]:
     store = Store()
     with tempfile.TemporaryDirectory() as directory:  # shorter than tmp_path: it holds a socket
         mesh = Mesh(store, Path(directory), **options)
-        mesh.start()
         cluster = Cluster(store, mesh)
-        yield cluster
-        mesh.stop()
-        cluster.close()
+        try:
+            mesh.start()
+            yield cluster
+        finally:
+            mesh.stop()
+            cluster.close()
 
 
 def proxy(app: App, unit: int = 0) -> http.client.HTTPConnection:

@@ -165,10 +165,12 @@ def test_a_mesh_starts_with_one() -> None:
             metadata = {"namespace": namespace, "name": "policy"}
             kind = {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy"}
             store.put({**kind, "metadata": metadata, "spec": on("a", BROKEN)})
-            mesh.start()
-            observed = statuses(cluster, apps)
-            mesh.stop()
-        cluster.close()
+            try:
+                mesh.start()
+                observed = statuses(cluster, apps)
+            finally:
+                mesh.stop()
+                cluster.close()
 
     assert refused(cluster) == {f"{namespace}/policy": WORDS}
     assert observed == {"a": 403, "f": 200}
