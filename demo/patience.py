@@ -25,6 +25,8 @@ _SHORTEST, _LONGEST, _GROWTH = 0.05, 2.0, 1.3
 
 A `juju status` costs a real client 0.1 to 0.3 s of CPU.
 """
+_SCALING = 120.0
+"""Seconds in which Juju removes the pod of a removed unit, or never."""
 _RETRYING = 30.0
 """Seconds in which Juju runs an interrupted hook again, or even twice."""
 _INTERRUPTED = -1
@@ -77,6 +79,26 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
         return _unsettled(juju, status)
 
     _expect_nothing(look, seconds, show)
+
+
+def remove_unit(juju: jubilant.Juju, app: str) -> None:
+    """Remove a unit of an application, and wait until its pod is gone.
+
+    Juju 4.0.15 may remove the unit and leave its pod. It looks at the number of pods again when the
+    number of units changes, so this adds a unit and removes it.
+
+    Raises:
+        jubilant.WaitError: a unit stays in error.
+        TimeoutError: the model has not settled in time.
+    """
+    juju.remove_unit(app, num_units=1)
+    try:
+        settle(juju, min(_SCALING, juju.wait_timeout))
+    except TimeoutError:
+        juju.add_unit(app)
+        settle(juju)
+        juju.remove_unit(app, num_units=1)
+        settle(juju)
 
 
 def wait_until_unrelated(juju: jubilant.Juju, first: str, second: str) -> None:

@@ -10,10 +10,13 @@ import pytest
 
 _PROGRAM = f"""#!{sys.executable}
 import json, pathlib, sys
-answers = sorted(pathlib.Path(__file__).parent.glob(sys.argv[1] + ".*"))
+folder = pathlib.Path(__file__).parent
+answers = sorted(folder.glob(sys.argv[1] + ".*"))
 output, error = json.loads(answers[0].read_text())
 if len(answers) > 1:
     answers[0].unlink()
+for later in folder.glob(sys.argv[1] + "~*"):
+    later.rename(folder / later.name.partition("~")[2])
 print(output)
 sys.exit(error)
 """
@@ -42,6 +45,10 @@ class Script:
     def fail(self, command: str, error: str, output: Any = None) -> None:
         """Have a command fail at first, with an output if there is one."""
         self._write(f"{command}.+", output, error)
+
+    def answer_after(self, cause: str, command: str, output: Any) -> None:
+        """Replace the first answer to a command once another command has run."""
+        self._write(f"{cause}~{command}.0", output, 0)
 
     def left(self, command: str) -> int:
         """Return the number of answers to a command that are left."""

@@ -93,6 +93,30 @@ def test_a_model_that_does_not_settle_says_what_is_missing(tmp_path: Path):
     assert str(failure.value) == f"after 0.1 s: {expected}"
 
 
+TOO_MANY = status(producer=app("producer", {"producer/0": unit(), "producer/1": unit()}))
+
+
+def test_a_removed_unit_that_stays_is_removed_again(tmp_path: Path):
+    script = Script(tmp_path, seconds=1)
+    script.answer("remove-unit", None, None)
+    script.answer("add-unit", None)
+    script.answer("status", TOO_MANY)
+    script.answer_after("add-unit", "status", ALONE)
+
+    patience.remove_unit(script.juju, "producer")
+
+    assert script.left("remove-unit") == 1
+
+
+def test_a_unit_that_goes_is_removed_once(script: Script):
+    script.answer("remove-unit", None, None)
+    script.answer("status", TOO_MANY, ALONE)
+
+    patience.remove_unit(script.juju, "producer")
+
+    assert script.left("status") == script.left("remove-unit") == 1
+
+
 FAILED = {"workload-status": {"current": "error", "message": "hook failed"}}
 ERROR = status(producer=app("producer", {"producer/0": unit() | FAILED}))
 

@@ -71,9 +71,7 @@ def test_a_new_unit_gets_the_results_of_its_application(
     demo.assert_gets("outsider/1", expected.nothing)
 
     for app in apps:
-        # One after the other: Juju 4.0.15 may remove a unit and lose the order to remove its pod.
-        juju.remove_unit(app, num_units=1)
-        patience.settle(juju)
+        patience.remove_unit(juju, app)
     demo.assert_gets("scraper/0", expected.related)
     demo.assert_gets("outsider/0", expected.nothing)
 
