@@ -347,6 +347,8 @@ class MeshPolicy(_Data):
 
     @pydantic.model_validator(mode="after")
     def _target_fits_its_type(self) -> MeshPolicy:
+        if self.target_app_name and not (self.target_service or self.target_selector_labels):
+            return self  # most policies name an application alone, which fits either type
         is_unit = self.target_type is PolicyTargetType.unit
         if fault := self._fault_of_unit() if is_unit else self._fault_of_app():
             raise ValueError(fault)
