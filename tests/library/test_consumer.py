@@ -325,10 +325,12 @@ class TestStatus:
 
 class TestTwoMeshes:
     def test_the_unit_is_blocked(self):
-        out = run(ON.update_status(), state(ambient(), ambient()))
+        first, second = related("service-mesh", "first"), related("service-mesh", "second")
+
+        out = run(ON.update_status(), state(second, first))
 
         assert out.unit_status == testing.BlockedStatus(
-            "related to mesh and mesh, but can be on one mesh: remove the others"
+            "on the mesh of first, which excludes others: `juju remove-relation producer second`"
         )
 
     def test_the_first_one_gets_the_policies(self):

@@ -1,6 +1,7 @@
 """What the policies of a charm mean for those who are related, and how that looks on the wire."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
@@ -184,8 +185,10 @@ class TestStrictWhereAnAuthorWrites:
         assert error["loc"] == (unknown,)
         assert error["msg"] == f"unknown; the fields are {fields}"
 
-    def test_an_unknown_field_of_a_dictionary_is_refused(self):
-        policy: dict[str, Any] = {"relation": "data", "endpoints": [{"method": ["GET"]}]}
+    @pytest.mark.parametrize("kind", [list, tuple])
+    def test_an_unknown_field_of_a_dictionary_is_refused(self, kind: Callable[[Any], Any]):
+        endpoints = kind([{"method": ["GET"]}])
+        policy: dict[str, Any] = {"relation": "data", "endpoints": endpoints}
 
         with pytest.raises(
             pydantic.ValidationError, match=r"(?s)method.*unknown; the fields are hosts"
@@ -203,6 +206,11 @@ class TestStrictWhereAnAuthorWrites:
     ):
         with pytest.raises(pydantic.ValidationError, match=rf"(?s){field}.*would allow everything"):
             model(**{"relation": "data", field: []})
+
+    @pytest.mark.parametrize("kind", [tuple, set])
+    def test_any_other_empty_collection_is_refused(self, kind: Callable[[], Any]):
+        with pytest.raises(pydantic.ValidationError, match="would allow everything"):
+            UnitPolicy(relation="data", ports=kind())
 
     @pytest.mark.parametrize("path", ["/", "/data", "/data/*", "*/x", "/{*}", "{*}"])
     def test_a_path_that_istio_can_match_is_accepted(self, path: str):

@@ -226,12 +226,13 @@ class _Written(_Data):
 
     def __init__(self, **data: Any) -> None:
         fields = list(type(self).model_fields)
-        for name, value in data.items():
-            if name not in fields:
-                raise self._invalid(name, value, f"unknown; the fields are {', '.join(fields)}")
-            if value == []:
-                raise self._invalid(name, value, "an empty list would allow everything")
+        if unknown := sorted(data.keys() - fields):
+            fault = f"unknown; the fields are {', '.join(fields)}"
+            raise self._invalid(unknown[0], data[unknown[0]], fault)
         super().__init__(**data)
+        for name in fields:
+            if getattr(self, name) == []:
+                raise self._invalid(name, data[name], "an empty list would allow everything")
 
     # With this mark, pydantic does not call __init__ for data that it reads from a relation.
     __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
@@ -294,9 +295,9 @@ class AppPolicy(_Written):
     @classmethod
     def _written(cls, endpoints: Any) -> Any:
         """Check endpoints that are given as dictionaries as strictly as the others."""
-        if not isinstance(endpoints, list):
+        if not isinstance(endpoints, (list, tuple)):
             return endpoints
-        given = cast("list[Any]", endpoints)
+        given = cast("Sequence[Any]", endpoints)
         return [Endpoint(**each) if isinstance(each, dict) else each for each in given]
 
 
@@ -804,10 +805,9 @@ class ServiceMeshConsumer(ops.Object):
         reconciled; other units do not know it.
         """
         if len(self._meshes()) > 1:
-            apps = " and ".join(relation.app.name for relation in self._meshes())
-            return ops.BlockedStatus(
-                f"related to {apps}, but can be on one mesh: remove the others"
-            )
+            first, second, *_ = (relation.app.name for relation in self._meshes())
+            command = f"juju remove-relation {self._charm.app.name} {second}"
+            return ops.BlockedStatus(f"on the mesh of {first}, which excludes others: `{command}`")
         status = self._label_status()
         if isinstance(status, ops.ActiveStatus):
             messages = filter(None, (status.message, self._memory.unidentified))
