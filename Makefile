@@ -10,10 +10,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: .venv/ready ## see who may call whom, and why, in seconds
-	@$(IN)/python -m rehearsal exec $(IN)/python -m demo --patience 15
+	@$(IN)/juju-rehearsal exec $(IN)/python -m demo --patience 15
 
 shell: .venv/ready ## the same bundle, to type at: a shell in which juju is the rehearsal's
-	@$(IN)/python -m rehearsal shell bundles/demo.yaml
+	@$(IN)/juju-rehearsal shell bundles/demo.yaml --suggest "juju run scraper/0 probe"
 
 test: .venv/ready ## lint, unit tests of library and charms, tests of the rehearsal
 	@$(IN)/tox
@@ -31,7 +31,7 @@ clean: ## remove what the other targets made
 	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/ready: uv.lock pyproject.toml
+.venv/ready: uv.lock pyproject.toml rehearsal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 		{ echo "$(PYTHON) is not Python 3.10 to 3.13; name one that is: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv ..."

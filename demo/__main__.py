@@ -3,7 +3,7 @@
 It deploys the bundles, has the callers call, changes the mesh and the relations, and removes
 everything. It shows the expected results beside the observed ones, and exits with 1 if any differs.
 
-    python -m rehearsal exec python -m demo       # without a cluster
+    juju-rehearsal exec python -m demo            # without a cluster
     python -m demo                                # on the controller that you are logged in to
 """
 

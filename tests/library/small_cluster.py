@@ -18,7 +18,7 @@ APP, MODEL = "producer", "prod"
 LEDGER = "juju-service-mesh-producer-labels"
 _JUJUS = {"app.kubernetes.io/name": APP}
 # The definition of the AuthorizationPolicy, of which the API makes use as a real one does.
-ISTIO = Path(__file__).parents[2] / "rehearsal/mesh/authorizationpolicies.yaml"
+ISTIO = Path(__file__).parents[2] / "rehearsal/src/rehearsal/mesh/authorizationpolicies.yaml"
 _WRITES = {"create", "delete", "patch", "update"}
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rehearsal.juju import bundle
 from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model import bundle
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 DEMO = BUNDLES / "demo.yaml"

@@ -8,7 +8,7 @@ from typing import Any, cast
 import hcl2
 import pytest
 
-from rehearsal.juju import bundle
+from rehearsal.juju.model import bundle
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = bundle.read(ROOT / "bundles" / "demo.yaml", [])

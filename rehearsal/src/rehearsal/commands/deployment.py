@@ -1,0 +1,91 @@
+"""A bundle in a model of its own: deployed, settled, and what is not well with it."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jubilant
+from jubilant.statustypes import UnitStatus
+
+from rehearsal.juju.hooks import failure
+
+_BETWEEN, _LOOKS = 0.1, 5
+"""Seconds between two looks at a model, and how many in a row have to find it settled."""
+logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
+_LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
+
+
+def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[str]) -> None:
+    """Add a model named after the bundle's file and deploy the bundle there.
+
+    Args:
+        juju: gets the model.
+        bundle: the bundle's file or folder, as it was typed.
+        overlays: files that are laid over it.
+
+    Raises:
+        jubilant.CLIError: Juju refuses; what it says is in `stderr`.
+    """
+    options = [word for overlay in overlays for word in ("--overlay", overlay)]
+    name = re.sub("[^a-z0-9]+", "-", Path(bundle).absolute().stem.lower()).strip("-") or "bundle"
+    juju.cli("add-model", name, include_model=False)
+    juju.model = name
+    juju.cli("deploy", bundle, "--trust", *options)
+
+
+def settle(juju: jubilant.Juju, timeout: float, show: Callable[[str], None]) -> bool:
+    """Wait until no unit has anything left to do, and return whether that came.
+
+    A unit in error counts as settled: Juju runs its hook again, but nothing else will come.
+
+    Args:
+        juju: knows the model.
+        timeout: seconds to wait at most.
+        show: is told how far it has come.
+    """
+
+    def settled(status: jubilant.Status) -> bool:
+        wanted = sum(app.scale for app in status.apps.values())
+        idle = [unit for _, unit in units(status) if unit.juju_status.current == "idle"]
+        active = [unit for unit in idle if unit.is_active]
+        show(f"{len(active)} of {wanted} units are active")
+        return len(idle) == wanted == len(list(units(status)))
+
+    try:
+        juju.wait(settled, delay=_BETWEEN, timeout=timeout, successes=_LOOKS)
+    except TimeoutError:
+        return False
+    return True
+
+
+def units(status: jubilant.Status) -> Iterator[tuple[str, UnitStatus]]:
+    """Yield all units with their names."""
+    for app in status.apps.values():
+        yield from app.units.items()
+
+
+def not_active(juju: jubilant.Juju) -> list[str]:
+    """Return a line for each unit that is not active, with the reason, or is not idle."""
+    return [line for name, unit in units(juju.status()) if (line := _line(juju, name, unit))]
+
+
+def _line(juju: jubilant.Juju, name: str, unit: UnitStatus) -> str:
+    workload, agent = unit.workload_status, unit.juju_status
+    busy = "" if agent.current == "idle" else f" ({agent.current} {agent.message}".rstrip() + ")"
+    if unit.is_active and not busy:
+        return ""
+    cause = f": {_last_error(juju, name)}" if unit.is_error else ""
+    return f"{name} is {workload.current}{busy}: {workload.message}".rstrip(": ") + cause
+
+
+def _last_error(juju: jubilant.Juju, unit: str) -> str:
+    """Return the last error of a unit, in one line."""
+    log = juju.cli("debug-log", "--level", "ERROR", "--include", unit, "--limit", "1")
+    return failure.summary(log.partition(".juju-log ")[2]) or "see juju debug-log"
+
+
+def left_out(juju: jubilant.Juju) -> list[str]:
+    """Return a line for each program that a unit wants to run and this machine does not have."""
+    matches = _LEFT_OUT.finditer(juju.cli("debug-log", "--level", "WARNING"))
+    return list(dict.fromkeys(f"{match[1]}: {match[2]}" for match in matches))

@@ -1,0 +1,138 @@
+"""What is printed of a bundle: who may call whom, by which policies, and what is amiss."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import rich.box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rehearsal.kubernetes.store import Object
+from rehearsal.traffic.calls import Call
+from rehearsal.traffic.observation import DENIED, NO_ANSWER, NOT_OPEN, TIMEOUT, Observed
+
+WIDTH = 100
+_CALL_WIDTH = 40
+"""A longer call is folded."""
+_GAP = 3
+_MEANINGS = {
+    DENIED: "the mesh has turned the call away",
+    NOT_OPEN: "the charm has not opened the port, as `unit.set_ports` does",
+    NO_ANSWER: "nothing listens at the port",
+    TIMEOUT: "the workload has not answered in time",
+}
+_EVERYONE = "every application"
+
+_Columns = Mapping[tuple[str, ...], Sequence[str]]
+"""What came of each call, by the callers for whom all of it was the same."""
+
+
+def console() -> Console:
+    """Return where to print, at most 100 columns wide."""
+    made = Console(highlight=False)
+    if not made.is_terminal or made.width > WIDTH:
+        made.width = WIDTH
+    return made
+
+
+def print_calls(out: Console, target: str, calls: Sequence[Call], observed: Observed) -> None:
+    """Print a table of the calls on one application: a row for each, a column for its callers.
+
+    Callers for whom all is the same share a column. What does not fit goes into a further table.
+    """
+    columns = _columns(calls, observed)
+    titles = [escape(call.title) for call in calls]
+    first = min(_CALL_WIDTH, max(map(len, [target, *titles])))
+    for names in _fitting(columns, out.width - first - _GAP):
+        table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        table.add_column(f"[bold]{escape(target)}[/bold]", max_width=_CALL_WIDTH, overflow="fold")
+        for callers in names:
+            table.add_column(_heading(callers, columns), vertical="bottom", overflow="fold")
+        for title, *cells in zip(titles, *(columns[callers] for callers in names), strict=True):
+            table.add_row(title, *map(_cell, cells))
+        out.print(table, "")
+
+
+def print_legend(out: Console, observed: Observed) -> None:
+    """Print what the results mean that have come."""
+    results = {each for cell in observed.values() for each in cell.split(", ")}
+    lines = [f"{word:12}{meaning}" for word, meaning in _MEANINGS.items() if word in results]
+    if any(each.isdigit() for each in results):
+        lines.insert(0, f"{'a number':12}the workload has answered: the call got through to it")
+    if any(", " in cell for cell in observed.values()):
+        lines.append(f"{'a, b':12}what came of it at different units")
+    print_lines(out, "Results", lines)
+
+
+def _heading(callers: tuple[str, ...], columns: _Columns) -> str:
+    return _EVERYONE if len(columns) == 1 and len(callers) > 1 else "\n".join(callers)
+
+
+def _columns(calls: Sequence[Call], observed: Observed) -> _Columns:
+    callers = sorted({caller for caller, _ in observed})
+    results = {caller: [observed[caller, call] for call in calls] for caller in callers}
+    ordered = sorted(callers, key=results.__getitem__)
+    grouped = itertools.groupby(ordered, key=results.__getitem__)
+    return {tuple(group): result for result, group in grouped}
+
+
+def _fitting(columns: Iterable[tuple[str, ...]], width: int) -> Iterator[list[tuple[str, ...]]]:
+    """Yield the columns in parts that fit a width."""
+    part: list[tuple[str, ...]] = []
+    left = width
+    for callers in columns:
+        needed = max(map(len, callers)) + _GAP
+        if part and needed > left:
+            yield part
+            part, left = [], width
+        part.append(callers)
+        left -= needed
+    yield part
+
+
+def _cell(result: str) -> str:
+    colour = "red" if result == DENIED else "green" if result.startswith("2") else "yellow"
+    return f"[{colour}]{escape(result)}[/]"
+
+
+def print_policies(out: Console, objects: Sequence[Object]) -> None:
+    """Print which policies there are, what each is for and how much it says."""
+    if not objects:
+        out.print("No policies: everything may call everything.\n")
+        return
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for heading in ("policies in force", "for", "says"):
+        table.add_column(heading, overflow="fold")
+    for policy in objects:
+        spec: Object = policy.get("spec") or {}
+        table.add_row(*map(escape, (policy["metadata"]["name"], _target(spec), _says(spec))))
+    out.print(table, "")
+
+
+def _target(spec: Object) -> str:
+    if refs := spec.get("targetRefs"):
+        return ", ".join(f"{ref['kind']} {ref['name']}" for ref in refs)
+    selector: Object = spec.get("selector") or spec.get("podSelector") or {}
+    labels: dict[str, str] = selector.get("matchLabels") or {}
+    shown = [f"{key.rpartition('/')[2]}={value}" for key, value in labels.items()]
+    shown += ["..." for _ in selector.get("matchExpressions") or ()]
+    return f"pods {','.join(shown)}" if shown else "every pod"
+
+
+def _says(spec: Object) -> str:
+    if "podSelector" in spec:
+        kind, rules = "ingress", spec.get("ingress") or ()
+    else:
+        kind, rules = spec.get("action", "ALLOW"), spec.get("rules") or ()
+    many = "s" if len(rules) > 1 else ""
+    return f"{kind}: {len(rules)} rule{many}" if rules else f"{kind}: nothing"
+
+
+def print_lines(out: Console, heading: str, lines: Sequence[str]) -> None:
+    """Print a heading and lines below it, if there are any."""
+    if lines:
+        out.print(f"[bold]{heading}[/bold]")
+        for line in lines:
+            out.print(f"  {escape(line)}")
+        out.print()

@@ -1,0 +1,97 @@
+"""Takes command lines from the `juju` client over a Unix socket."""
+
+import contextlib
+import json
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+from rehearsal.juju.cli.call import Session, Stream, run
+from rehearsal.juju.cli.commands import (
+    actions,
+    applications,
+    deploy,
+    execution,
+    models,
+    offers,
+    relations,
+    secrets,
+    show,
+    waiting,
+)
+from rehearsal.juju.pods.unit_command import UnitCommand
+
+COMMANDS = (
+    *(actions, applications, deploy, execution, models),
+    *(offers, relations, secrets, show, waiting),
+)
+"""The modules whose import registers the commands."""
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Carries out the command lines that arrive on a socket, each on a thread of its own.
+
+    Args:
+        path: the socket's.
+        session: what the commands work on.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, session: Session) -> None:
+        super().__init__(str(path), _Handler)
+        self.session = session
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="juju")
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """The terminal of one command line."""
+
+    def handle(self) -> None:
+        line = self.rfile.readline()
+        if not line:
+            return
+        request: dict[str, Any] = json.loads(line)
+        status = 1
+        try:
+            status = run(
+                cast("Server", self.server).session,
+                request["words"],
+                Path(request["folder"]),
+                request["environment"],
+                self,
+            )
+        except BrokenPipeError:
+            pass  # the client was interrupted; nobody is there to tell
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                self._send({"status": status})
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Have the client print a text."""
+        self._send({"stream": stream, "text": text})
+
+    def ask(self, question: str) -> str:
+        """Have the client print a question; return the line that is typed."""
+        self._send({"ask": question})
+        line = self.rfile.readline()
+        return str(json.loads(line)["line"]) if line else ""
+
+    def become(self, program: UnitCommand) -> None:
+        """Have the client become a program."""
+        words, folder = list(program.words), str(program.folder)
+        self._send({"words": words, "environment": dict(program.environment), "folder": folder})
+
+    def _send(self, answer: dict[str, Any]) -> None:
+        self.wfile.write(json.dumps(answer).encode() + b"\n")

@@ -1,0 +1,1 @@
+"""Hooks: which one comes next, and how the real charm code runs it."""

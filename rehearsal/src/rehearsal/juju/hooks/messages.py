@@ -1,0 +1,193 @@
+"""What goes between the controller and a charm's worker: a hook's context, and what came of it."""
+
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rehearsal.juju.model.charm import ConfigValue
+from rehearsal.juju.pods.unit_command import Place
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One event for one unit.
+
+    Attributes:
+        kind: the kind of hook as ops.testing names it, such as `install` or `relation_changed`.
+        relation: number of the relation that it is about.
+        remote_unit: number of the remote unit that it is about; None for the application.
+        departing_unit: number of the unit that leaves, in `relation_departed`.
+        container: name of the container that it is about.
+        check: name of the check that it is about.
+        action: name, parameters and task number of the action.
+        secret: identifier of the secret that it is about.
+        revision: its revision, in `secret_remove`.
+    """
+
+    kind: str
+    relation: int | None = None
+    remote_unit: int | None = None
+    departing_unit: int | None = None
+    container: str | None = None
+    check: str | None = None
+    action: tuple[str, Mapping[str, Any], str] | None = None
+    secret: str | None = None
+    revision: int | None = None
+
+
+@dataclass
+class RelationContext:
+    """A relation as one unit sees it.
+
+    Attributes:
+        removed: whether the controller has removed it, so that writing to it fails.
+    """
+
+    id: int
+    endpoint: str
+    interface: str
+    is_peer: bool
+    remote_app: str
+    remote_model_uuid: str
+    local_app_data: dict[str, str]
+    local_unit_data: dict[str, str]
+    remote_app_data: dict[str, str]
+    remote_units_data: dict[int, dict[str, str]]
+    removed: bool = False
+
+
+@dataclass
+class ContainerContext:
+    """A container as a hook finds it.
+
+    Attributes:
+        can_connect: whether its Pebble runs.
+        place: where its programs run.
+        layers: its layers by label, in YAML.
+        active: the services that run.
+        failures: how often in a row each check has failed.
+    """
+
+    name: str
+    can_connect: bool
+    place: Place
+    layers: dict[str, str]
+    active: list[str]
+    failures: dict[str, int]
+
+
+@dataclass
+class SecretContext:
+    """A secret as one unit sees it, before or after a hook.
+
+    Attributes:
+        owner: whether the unit owns it, or its application, or neither.
+        label: what the unit calls it.
+        tracked: the revision that the unit reads, whose content is `content`.
+        latest: the latest revision, whose content is `latest_content`.
+        grants: names of those who may read it, by the number of the relation.
+        read: whether the hook has read it.
+    """
+
+    id: str
+    owner: Literal["unit", "app"] | None
+    label: str | None
+    description: str | None
+    tracked: int
+    latest: int
+    content: dict[str, str]
+    latest_content: dict[str, str]
+    grants: dict[int, set[str]]
+    read: bool = False
+
+
+@dataclass
+class HookContext:
+    """All that the charm code of one unit sees while it runs.
+
+    Attributes:
+        juju: the number of Juju's version.
+        secrets: those that it may read.
+        denied: identifiers of others that it could come to know.
+    """
+
+    hook: Hook
+    juju: str
+    app: str
+    unit: int
+    model: str
+    model_uuid: str
+    leader: bool
+    trusted: bool
+    planned_units: int
+    config: dict[str, ConfigValue]
+    address: str
+    service_address: str
+    ports: frozenset[tuple[str, int]]
+    version: str
+    workload: tuple[str, str]
+    own_status: tuple[str, str]
+    relations: list[RelationContext]
+    containers: list[ContainerContext]
+    environment: dict[str, str]
+    memory: bytes
+    secrets: list[SecretContext]
+    denied: frozenset[str]
+
+
+@dataclass
+class HookResult:
+    """What a hook left behind. With an `error`, Juju discards the rest but the log."""
+
+    error: str | None = None
+    log: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    workload: tuple[str, str] = ("unknown", "")
+    status_set: bool = False
+    own_status: tuple[str, str] = ("unknown", "")
+    version: str = ""
+    ports: frozenset[tuple[str, int]] = frozenset()
+    app_data: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
+    unit_data: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
+    layers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    memory: bytes = b""
+    action_failure: str | None = None
+    action_results: dict[str, Any] = field(default_factory=dict[str, Any])
+    action_log: list[str] = field(default_factory=list[str])
+    secrets: list[SecretContext] = field(default_factory=list[SecretContext])
+    removed_revisions: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+
+
+@dataclass(frozen=True)
+class PebbleCall:
+    """A Pebble operation that a charm asks for in the middle of a hook.
+
+    The answer is None when it is done, or an error's text.
+    """
+
+    container: str
+    operation: str
+    services: tuple[str, ...]
+    plan: Mapping[str, Any]
+
+
+def packed(answer: HookResult | PebbleCall) -> bytes:
+    """Return an answer as the controller can read it, without the charm's code."""
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(answer)
+    return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Makes text and numbers of the charm's own types, such as an enum, plain ones."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how an object is made again. It is not called for what is plain already."""
+        if isinstance(obj, str):
+            return str, (str.__str__(obj),)
+        if isinstance(obj, int):
+            return int, (int.__int__(obj),)
+        if isinstance(obj, float):
+            return float, (float.__float__(obj),)
+        return NotImplemented

@@ -1,0 +1,326 @@
+"""The process in which the code of one charm runs, on ops.testing, one hook at a time.
+
+`python -m rehearsal.juju.hooks.worker FD CHARM_ROOT [FOLDER]` reads a `HookContext` from the
+connection FD and answers with a `HookResult`. Before that it may send a `PebbleCall`, since a charm
+that starts a service expects it to run when its next line is executed. Hooks, and the commands that
+they run in containers, can change files in FOLDER only.
+"""
+
+import importlib
+import json
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+import ops
+import ops.testing as testing
+import yaml
+
+from rehearsal.juju.hooks.messages import (
+    ContainerContext,
+    Hook,
+    HookContext,
+    HookResult,
+    PebbleCall,
+    RelationContext,
+    packed,
+)
+from rehearsal.juju.hooks.real_containers import live_containers, sharing
+from rehearsal.juju.hooks.real_secrets import (
+    Notes,
+    from_state,
+    live_secrets,
+    not_rehearsed,
+    to_state,
+)
+from rehearsal.juju.model.charm import read_actions
+from rehearsal.machine import landlock
+
+AnyContext = testing.Context[ops.CharmBase]
+AnyRelation = testing.Relation | testing.PeerRelation
+_FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
+"""Keys that charm code does not see, left out since ops.testing writes the rest for each hook."""
+
+
+class Worker:
+    """Runs the hooks of one charm, for all units of all its applications."""
+
+    def __init__(self, connection: "Connection[Any, Any]", root: Path) -> None:
+        self._connection = connection
+        self._root = root
+        self._meta = _metadata(root)
+        self._charm = _charm_class()
+
+    def serve(self) -> None:
+        """Answer until the controller hangs up."""
+        while True:
+            try:
+                context: HookContext = self._connection.recv()
+            except EOFError:
+                return
+            self._send(self._run(context))
+
+    def _run(self, hook: HookContext) -> HookResult:
+        with self._context(hook) as context:
+            state = _state(hook)
+            share = sharing(hook, context, state)
+            notes = Notes()
+            with (
+                _environment(hook.environment),
+                live_containers(hook, share, self._pebble),
+                live_secrets(hook, notes),
+            ):
+                try:
+                    out = context.run(_event(context, hook.hook, state), state)
+                except testing.ActionFailed as failure:
+                    left = cast("testing.State", failure.state)
+                    return _result(hook, context, left, notes, failure.message)
+                except testing.errors.UncaughtCharmError as error:
+                    return HookResult(error=_traceback(error), log=_log(context))
+            return _result(hook, context, out, notes)
+
+    def _context(self, hook: HookContext) -> AnyContext:
+        return testing.Context(
+            self._charm,
+            meta=self._meta["meta"],
+            config=self._meta["config"],
+            actions=self._meta["actions"],
+            app_name=hook.app,
+            unit_id=hook.unit,
+            app_trusted=hook.trusted,
+            charm_root=self._root,
+            juju_version=hook.juju,
+        )
+
+    def _pebble(self, call: PebbleCall) -> str | None:
+        self._send(call)
+        return self._connection.recv()
+
+    def _send(self, answer: HookResult | PebbleCall) -> None:
+        self._connection.send_bytes(packed(answer))
+
+
+def _metadata(root: Path) -> dict[str, Any]:
+    charmcraft = _yaml(root / "charmcraft.yaml")
+    return {
+        "config": charmcraft.pop("config", None) or _yaml(root / "config.yaml"),
+        "actions": read_actions(charmcraft.pop("actions", None) or _yaml(root / "actions.yaml")),
+        "meta": {
+            key: value
+            for key, value in (charmcraft | _yaml(root / "metadata.yaml")).items()
+            if key not in _FOR_PACKING
+        },
+    }
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load(file.read_text())) if file.exists() else {}
+
+
+def _charm_class() -> type[ops.CharmBase]:
+    """Return the charm that `src/charm.py` defines itself, not one that it imports."""
+    module = importlib.import_module("charm")
+    return next(
+        item
+        for item in vars(module).values()
+        if isinstance(item, type)
+        and issubclass(item, ops.CharmBase)
+        and item.__module__ == module.__name__
+    )
+
+
+def _state(hook: HookContext) -> testing.State:
+    stored, deferred = pickle.loads(hook.memory) if hook.memory else ((), ())  # noqa: S301 - written below by this very code
+    return testing.State(
+        leader=hook.leader,
+        planned_units=hook.planned_units,
+        config=dict(hook.config),
+        model=testing.Model(name=hook.model, uuid=hook.model_uuid, type="kubernetes"),
+        relations=[_relation(relation) for relation in hook.relations],
+        networks=[_network(hook, endpoint) for endpoint in _endpoints(hook)],
+        containers=[_container(container) for container in hook.containers],
+        opened_ports=[_port(protocol, number) for protocol, number in hook.ports],
+        stored_states=stored,
+        deferred=list(deferred),
+        app_status=ops.StatusBase.from_name(*hook.own_status),
+        unit_status=ops.StatusBase.from_name(*hook.workload),
+        workload_version=hook.version,
+        secrets=[to_state(secret) for secret in hook.secrets],
+    )
+
+
+def _endpoints(hook: HookContext) -> set[str]:
+    return {relation.endpoint for relation in hook.relations}
+
+
+def _relation(relation: RelationContext) -> AnyRelation:
+    common: dict[str, Any] = {
+        "endpoint": relation.endpoint,
+        "interface": relation.interface,
+        "id": relation.id,
+        "local_app_data": _Removed() if relation.removed else relation.local_app_data,
+        "local_unit_data": _Removed() if relation.removed else relation.local_unit_data,
+    }
+    if relation.is_peer:
+        return testing.PeerRelation(**common, peers_data=relation.remote_units_data)
+    return testing.Relation(
+        **common,
+        remote_app_name=relation.remote_app,
+        remote_model_uuid=relation.remote_model_uuid,
+        remote_app_data=relation.remote_app_data,
+        remote_units_data=relation.remote_units_data,
+    )
+
+
+class _Removed(dict[str, str]):
+    """A databag of a relation that is gone: empty, and `relation-set` is refused."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        raise ops.RelationNotFoundError
+
+
+def _network(hook: HookContext, endpoint: str) -> testing.Network:
+    """Bound to the pod, reached through the Service: what `network-get` answers on Kubernetes."""
+    pod = testing.BindAddress([testing.Address(hook.address)])
+    return testing.Network(
+        endpoint,
+        bind_addresses=[pod],
+        ingress_addresses=[hook.service_address],
+        egress_subnets=[f"{hook.service_address}/32"],
+    )
+
+
+def _container(container: ContainerContext) -> testing.Container:
+    layers = {label: ops.pebble.Layer(text) for label, text in container.layers.items()}
+    plan = testing.Container(container.name, layers=layers).plan
+    return testing.Container(
+        container.name,
+        can_connect=container.can_connect,
+        layers=layers,
+        check_infos=[
+            _check_info(plan.checks[name], failures)
+            for name, failures in container.failures.items()
+            if name in plan.checks
+        ],
+        service_statuses=dict.fromkeys(container.active, ops.pebble.ServiceStatus.ACTIVE),
+        mounts={
+            entry.name: testing.Mount(location=f"/{entry.name}", source=entry)
+            for entry in container.place.root.iterdir()
+        },
+    )
+
+
+def _check_info(check: ops.pebble.Check, failures: int) -> testing.CheckInfo:
+    threshold = check.threshold or 3
+    up, down = ops.pebble.CheckStatus.UP, ops.pebble.CheckStatus.DOWN
+    return testing.CheckInfo(
+        check.name,
+        level=check.level,
+        threshold=threshold,
+        failures=failures,
+        status=up if failures < threshold else down,
+    )
+
+
+def _port(protocol: str, number: int) -> testing.TCPPort | testing.UDPPort:
+    return testing.UDPPort(number) if protocol == "udp" else testing.TCPPort(number)
+
+
+def _event(context: AnyContext, hook: Hook, state: testing.State) -> Any:
+    """Return the event; which type it has is private to ops.testing."""
+    if hook.action:
+        name, params, task = hook.action
+        return context.on.action(name, params=params, id=task)
+    make = getattr(context.on, hook.kind)
+    if hook.container is not None:
+        container = state.get_container(hook.container)
+        return make(container, *([container.get_check_info(hook.check)] if hook.check else []))
+    if hook.secret is not None:
+        secret = state.get_secret(id=f"secret:{hook.secret}")
+        return make(secret, **({"revision": hook.revision} if hook.revision is not None else {}))
+    if hook.relation is None:
+        return make()
+    relation = state.get_relation(hook.relation)
+    return make(relation, **_remote(hook, relation))
+
+
+def _remote(hook: Hook, relation: testing.RelationBase) -> dict[str, int]:
+    remote = {"remote_unit": hook.remote_unit, "departing_unit": hook.departing_unit}
+    given = {name: number for name, number in remote.items() if number is not None}
+    if hook.kind == "relation_changed" and not given:
+        # News of the application: ops.testing wants a unit all the same.
+        units = relation.peers_data if isinstance(relation, testing.PeerRelation) else None
+        data = units if units is not None else cast("testing.Relation", relation).remote_units_data
+        return {"remote_unit": min(data)}
+    return given
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Generator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _result(
+    hook: HookContext,
+    context: AnyContext,
+    out: testing.State,
+    notes: Notes,
+    failure: str | None = None,
+) -> HookResult:
+    relations = {r.id: r for r in out.relations}
+    results = context.action_results or {}
+    return HookResult(
+        log=_log(context) + not_rehearsed(out.secrets),
+        workload=(out.unit_status.name, out.unit_status.message),
+        status_set=bool(context.unit_status_history),
+        own_status=(out.app_status.name, out.app_status.message),
+        version=out.workload_version,
+        ports=frozenset((port.protocol, port.port or 0) for port in out.opened_ports),
+        app_data={number: _plain(r.local_app_data) for number, r in relations.items()},
+        unit_data={number: _plain(r.local_unit_data) for number, r in relations.items()},
+        layers={
+            c.name: {label: layer.to_yaml() for label, layer in c.layers.items()}
+            for c in out.containers
+        },
+        memory=pickle.dumps((out.stored_states, out.deferred)),
+        action_failure=failure,
+        action_results=_plain(results),
+        action_log=list(context.action_logs),
+        secrets=from_state(hook, out.secrets, notes),
+        removed_revisions=notes.removed,
+    )
+
+
+def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data without the charm's own types, such as an enum of text."""
+    return json.loads(json.dumps(data, default=str))
+
+
+def _log(context: AnyContext) -> list[tuple[str, str]]:
+    return [(line.level, line.message) for line in context.juju_log]
+
+
+def _traceback(error: testing.errors.UncaughtCharmError) -> str:
+    cause = error.__cause__ or error
+    return "".join(traceback.format_exception(cause))
+
+
+if __name__ == "__main__":
+    descriptor, charm_root, *folders = sys.argv[1:]
+    sys.path[:0] = [f"{charm_root}/src", f"{charm_root}/lib"]
+    worker = Worker(Connection(int(descriptor)), Path(charm_root))
+    for folder in folders:
+        landlock.confine(folder)  # now that Python has cached the modules which the charm imports
+    worker.serve()

@@ -1,0 +1,1 @@
+"""Pods: the containers of units, their Pebble, and the objects that Juju writes for them."""

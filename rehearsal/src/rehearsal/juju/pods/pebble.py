@@ -1,0 +1,321 @@
+"""A container of a pod: files in a folder, Pebble services as real processes, real checks."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http import client
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rehearsal.juju.durations import seconds
+from rehearsal.juju.hooks.messages import PebbleCall
+from rehearsal.juju.pods import pebble_plan
+from rehearsal.juju.pods.unit_command import Place
+from rehearsal.machine.processes import Processes
+
+_TICK = 0.1
+"""Seconds between two looks at the processes and checks of a container."""
+_BACKOFF, _BACKOFF_FACTOR, _BACKOFF_LIMIT = 0.5, 2.0, 30.0
+"""Pebble's defaults for a service that exits: delay in seconds, growth, longest delay."""
+_QUICKLY = 1.0
+"""Seconds that a service must stay up for Pebble to call it started."""
+_PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
+"""Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Service:
+    """A service that the charm has started.
+
+    Attributes:
+        config: its configuration.
+        process: its process.
+        backoff: seconds until it is started again when it exits.
+        restarts: how often it has been started again after it had exited.
+        code: how it exited the last time, if ever; negative for a signal.
+        start_at: when it will be started again.
+        started: when it was started.
+    """
+
+    config: Mapping[str, Any]
+    process: "subprocess.Popen[bytes] | None"
+    backoff: float = _BACKOFF
+    restarts: int = 0
+    code: int | None = None
+    start_at: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Check:
+    """A health check and what it has found lately."""
+
+    config: Mapping[str, Any]
+    due: float
+    failures: int = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it has failed fewer times in a row than its threshold."""
+        return self.failures < int(self.config.get("threshold", _THRESHOLD))
+
+
+@dataclass(eq=False)
+class Container:
+    """One container.
+
+    Attributes:
+        name: as in the charm's metadata.
+        root: folder with its files.
+        address: the address at which its processes listen; `localhost` of its pod.
+        environment: what its processes get besides what the layers say.
+        processes: starts and stops them.
+        changed: is called, on a thread of the container, when a check comes up or goes
+            down, or a service exits quickly.
+        layers: Pebble's layers by label, in YAML.
+        missing: programs that its services name and this machine does not have.
+    """
+
+    name: str
+    root: Path
+    address: str
+    environment: Mapping[str, str]
+    processes: Processes
+    changed: Callable[[], None]
+    layers: dict[str, str] = field(default_factory=dict[str, str])
+    missing: set[str] = field(default_factory=set[str])
+    _services: dict[str, Service] = field(default_factory=dict[str, Service])
+    _checks: dict[str, Check] = field(default_factory=dict[str, Check])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _exited: dict[str, int] = field(default_factory=dict[str, int])
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True)
+        self._thread = threading.Thread(target=self._watch, name=f"pebble {self.name}")
+        self._thread.start()
+
+    @property
+    def active(self) -> list[str]:
+        """The services whose processes run."""
+        with self._lock:
+            return [name for name, service in self._services.items() if service.running]
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services that the charm has started and not stopped."""
+        with self._lock:
+            return dict(self._services)
+
+    def log(self, service: str) -> Path:
+        """Return the file with the output of a service."""
+        return self.root.parent / f"{self.name}.{service}.log"
+
+    @property
+    def ready(self) -> bool:
+        """What Kubernetes' readiness probe asks: whether every check of the level `ready` is up."""
+        with self._lock:
+            return all(c.up for c in self._checks.values() if c.config.get("level") == "ready")
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """Whether each check is up."""
+        with self._lock:
+            return {name: check.up for name, check in self._checks.items()}
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often in a row each check has failed."""
+        with self._lock:
+            return {name: check.failures for name, check in self._checks.items()}
+
+    def take_exited(self) -> dict[str, int]:
+        """Return, once, the services that exited as soon as they had started, with their codes."""
+        with self._lock:
+            exited, self._exited = self._exited, {}
+        return exited
+
+    def call(self, call: PebbleCall) -> None:
+        """Do what the charm asks, unless the container has been stopped in the meantime.
+
+        Raises:
+            OSError: a service cannot be started, for example in a folder that is not there.
+            ValueError: Pebble would not take the plan.
+        """
+        services: Mapping[str, Any] = call.plan.get("services", {})
+        pebble_plan.validate(call.plan)
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._plan_checks(call.plan.get("checks", {}))
+            if call.operation == "replan":
+                self._replan(services)
+            for name in call.services:
+                self._change(call.operation, name, services[name])
+
+    @property
+    def place(self) -> Place:
+        """The surroundings of its programs."""
+        base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
+        own = {"TMPDIR": str(self.processes.temporary), "BIND_ADDRESS": self.address}
+        confined = self.processes.confinement.is_possible
+        return Place(self.root, {**base, **self.environment, **own}, confined)
+
+    def stop(self) -> None:
+        """Stop everything in it."""
+        with self._lock:
+            self._ended.set()
+        self._thread.join()
+        for service in self._services.values():
+            self._stop(service)
+
+    def _change(self, operation: str, name: str, config: Mapping[str, Any]) -> None:
+        running = self._services.get(name)
+        if operation == "start" and running and running.running:
+            return
+        if running:
+            self._stop(running)
+            del self._services[name]
+        if operation != "stop":
+            self._start(name, config)
+
+    def _replan(self, services: Mapping[str, Any]) -> None:
+        """Start enabled services that do not run; restart services whose configuration changed."""
+        for name, config in services.items():
+            service = self._services.get(name)
+            if service and service.config != config:
+                self._change("restart", name, config)
+            elif not service and config.get("startup") == "enabled":
+                self._start(name, config)
+
+    def _start(self, name: str, config: Mapping[str, Any]) -> None:
+        program = self.place.program(shlex.split(config["command"]), config)
+        if shutil.which(program.words[0], path=os.environ["PATH"]) is None:
+            self.missing.add(program.words[0])
+            return
+        with self.log(name).open("ab") as log:
+            process = self.processes.spawn(
+                list(program.words),
+                confined=True,
+                cwd=program.folder,
+                env=dict(program.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        service = Service(config, process)
+        if before := self._services.get(name):
+            service.backoff = min(before.backoff * _BACKOFF_FACTOR, _BACKOFF_LIMIT)
+            service.restarts, service.code = before.restarts + 1, before.code
+        self._services[name] = service
+
+    def _stop(self, service: Service) -> None:
+        if service.process:
+            self.processes.stop(service.process)
+
+    def _plan_checks(self, checks: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        self._checks = {
+            name: self._checks[name]
+            if name in self._checks and self._checks[name].config == config
+            else Check(config, now + _seconds(config.get("period"), _PERIOD))
+            for name, config in checks.items()
+        }
+
+    def _watch(self) -> None:
+        before: set[str] = set()
+        while not self._ended.wait(_TICK):
+            self._restart_exited()
+            self._make_due_checks()
+            down = {name for name, is_up in self.checks.items() if not is_up}
+            if down != before or self._exited:
+                before = down
+                self.changed()
+
+    def _restart_exited(self) -> None:
+        with self._lock:
+            for name, service in list(self._services.items()):
+                if service.running:
+                    continue
+                if not service.start_at:
+                    self._note_exit(name, service)
+                    service.start_at = time.monotonic() + service.backoff
+                elif time.monotonic() >= service.start_at:
+                    self._stop(service)
+                    with contextlib.suppress(OSError):  # it is tried again
+                        self._start(name, service.config)
+
+    def _note_exit(self, name: str, service: Service) -> None:
+        service.code = service.process.returncode if service.process else None
+        if service.process and time.monotonic() - service.started < _QUICKLY:
+            self._exited[name] = service.process.returncode
+
+    def _make_due_checks(self) -> None:
+        with self._lock:
+            due = [check for check in self._checks.values() if check.due <= time.monotonic()]
+        for check in due:
+            check.failures = 0 if self._succeeds(check.config) else check.failures + 1
+            check.due = time.monotonic() + _seconds(check.config.get("period"), _PERIOD)
+
+    def _succeeds(self, config: Mapping[str, Any]) -> bool:
+        timeout = _seconds(config.get("timeout"), _TIMEOUT)
+        if "http" in config:
+            return self._answers(config["http"], timeout)
+        if "tcp" in config:
+            return self._listens(config["tcp"], timeout)
+        return self._runs(config["exec"], timeout)
+
+    def _answers(self, http: Mapping[str, Any], timeout: float) -> bool:
+        headers = http.get("headers", {})
+        try:
+            request = urllib.request.Request(self._here(http["url"]), headers=headers)  # noqa: S310 - the charm's own URL
+            with _direct.open(request, timeout=timeout) as response:
+                return 200 <= response.status < 300
+        except (OSError, ValueError, client.HTTPException):  # or no HTTP, or no URL
+            return False
+
+    def _here(self, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.hostname not in ("localhost", "127.0.0.1"):
+            return url
+        return parts._replace(netloc=f"{self.address}:{parts.port or 80}").geturl()
+
+    def _listens(self, tcp: Mapping[str, Any], timeout: float) -> bool:
+        host = tcp.get("host", "localhost")
+        host = self.address if host in ("localhost", "127.0.0.1") else host
+        try:
+            socket.create_connection((host, int(tcp["port"])), timeout).close()
+        except (OSError, OverflowError):
+            return False
+        return True
+
+    def _runs(self, config: Mapping[str, Any], timeout: float) -> bool:
+        program = self.place.program(shlex.split(config["command"]), config)
+        command, environment = program.words, dict(program.environment)
+        run = partial(subprocess.run, command, env=environment, timeout=timeout, check=False)
+        try:
+            done = self.processes.confinement.call(run)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+
+def _seconds(duration: str | None, default: float) -> float:
+    return seconds(duration) if duration else default

@@ -1,0 +1,162 @@
+"""The Kubernetes API: who asks, for what, and what was answered."""
+
+import secrets
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from urllib.parse import parse_qsl, urlsplit
+
+import yaml
+
+from rehearsal.kubernetes import discovery, rbac
+from rehearsal.kubernetes.api import Api
+from rehearsal.kubernetes.certificate import self_signed
+from rehearsal.kubernetes.https import Handler, HttpsServer
+from rehearsal.kubernetes.logs import Logs
+from rehearsal.kubernetes.rbac import ADMIN
+from rehearsal.kubernetes.requests import NOT_SERVED, Answer, Request
+from rehearsal.kubernetes.resources import target_of
+from rehearsal.kubernetes.status import StatusError, forbidden, not_done
+from rehearsal.kubernetes.store import Object, Store
+
+Handle = Callable[[Request], Answer]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request in the log; code is 0 where the connection was dropped without an answer."""
+
+    user: str
+    verb: str
+    resource: str
+    namespace: str | None
+    name: str | None
+    code: int
+
+
+class Server:
+    """An API server for a store.
+
+    Args:
+        store: the objects.
+        host: an IP address to listen on.
+        port: the port; 0 for any that is free.
+        logs: gives the logs of containers, for `kubectl logs`; without it no container has one.
+
+    Attributes:
+        url: where it is.
+        log: the requests for resources, in the order of their answers.
+        around: stands around each request for a resource, and may be replaced to let requests fail:
+            call `handle` or not, return another Answer, raise a StatusError, sleep, or raise a
+            ConnectionError to drop the connection, before or after the request took effect.
+    """
+
+    def __init__(self, store: Store, host: str, port: int, logs: Logs | None = None) -> None:
+        self.log: list[Entry] = []
+        self.around: Callable[[Request, Handle], Answer] = lambda request, handle: handle(request)
+        self._store = store
+        self._api = Api(store, logs)
+        self._tokens: dict[str, str] = {}
+        self._certificate, tls = self_signed(host)
+        self._http = HttpsServer((host, port), self._answer, tls)
+        self.url = f"https://{host}:{self._http.server_address[1]}"
+
+    def start(self) -> None:
+        """Serve, in threads of its own."""
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """End all watches and connections, and give the port back."""
+        self._http.shutdown()
+        self._api.watches.end()
+        self._http.close_connections()
+        self._http.server_close()
+
+    def kubeconfig(self, namespace: str, service_account: str | None = None) -> str:
+        """Return a kubeconfig, in YAML, for a service account of a namespace or for the admin.
+
+        Args:
+            namespace: the one that clients use by default.
+            service_account: its name; its token is good as long as the ServiceAccount exists.
+        """
+        user = f"system:serviceaccount:{namespace}:{service_account}" if service_account else ADMIN
+        token = secrets.token_urlsafe()
+        self._tokens[token] = user
+        authority = b64encode(self._certificate.encode()).decode()
+        cluster = {"server": self.url, "certificate-authority-data": authority}
+        context = {"cluster": "rehearsal", "user": user, "namespace": namespace}
+        config: Object = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "rehearsal", "cluster": cluster}],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "rehearsal", "context": context}],
+            "current-context": "rehearsal",
+        }
+        return yaml.safe_dump(config)
+
+    def _answer(self, http: Handler, body: bytes) -> Answer:
+        url = urlsplit(http.path)
+        target = target_of(url.path)
+        try:
+            user = self._acting(self._user(http.headers.get("Authorization", "")), http.headers)
+            if target is None:
+                document = discovery.describe(self._store, url.path)
+                return Answer(200, document) if document else NOT_SERVED
+            request = Request(
+                user=user,
+                method=http.command,
+                target=target,
+                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                content_type=_content_type(http.headers),
+                body=body,
+                agent=http.headers.get("User-WorkerProcess", ""),
+                accept=http.headers.get("Accept", ""),
+            )
+            return self._logged(request)
+        except StatusError as error:
+            return Answer(error.code, error.body)
+
+    def _logged(self, request: Request) -> Answer:
+        code = 0
+        try:
+            answer = self.around(request, self._api.answer)
+            code = answer.code
+            return answer
+        except StatusError as error:
+            code = error.code
+            raise
+        finally:
+            target = request.target
+            what = request.verb, target.resource, target.namespace, target.name
+            self.log.append(Entry(request.user, *what, code))
+
+    def _user(self, authorization: str) -> str:
+        user = self._tokens.get(authorization.removeprefix("Bearer "))
+        if user is None or not (user == ADMIN or self._exists(user)):
+            raise StatusError(401, "Unauthorized", "Unauthorized")
+        return user
+
+    def _acting(self, user: str, headers: Message) -> str:
+        """Return the user that a request is made for."""
+        asked = {name.lower() for name in headers if name.lower().startswith("impersonate-")}
+        if asked - {"impersonate-user"}:
+            raise not_done("impersonation with groups, a uid or extra fields")
+        other = headers.get("Impersonate-User")
+        if other is None:
+            return user
+        target = rbac.impersonated(other)
+        if not rbac.allowed(self._store, user, "impersonate", target):
+            raise forbidden(user, "impersonate", target)
+        return other
+
+    def _exists(self, user: str) -> bool:
+        namespace, name = user.split(":")[2:]
+        return self._store.get("ServiceAccount", namespace, name) is not None
+
+
+def _content_type(headers: Message) -> str:
+    """Return the type of the body: JSON if nothing is said, and not plain text as in mail."""
+    return headers.get_content_type() if "Content-Type" in headers else "application/json"

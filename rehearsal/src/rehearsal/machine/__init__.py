@@ -1,0 +1,1 @@
+"""The machine on which a run takes place: its addresses, ports, processes and files."""

@@ -1,0 +1,86 @@
+"""Child processes that never outlive the run, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rehearsal.machine import watchdog
+from rehearsal.machine.confinement import Confinement
+
+_STOP_TIMEOUT = 5.0
+"""Seconds that a process has to end after SIGTERM."""
+
+
+class Processes:
+    """Starts children in process groups of their own, and a watchdog over them.
+
+    A run that ends in order stops each child by its handle. A run that is killed cannot: then the
+    watchdog, which holds the other end of a pipe, kills the groups and removes the run's folder.
+
+    Args:
+        directory: the run's folder.
+
+    Attributes:
+        temporary: folder for temporary files, which goes with the run.
+        confinement: confines programs to the run's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self.confinement = Confinement(directory)
+        self._groups: set[int] = set()
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-IS", watchdog.__file__, str(directory)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._pipe = cast("IO[bytes]", self._watchdog.stdin)
+
+    def spawn(
+        self, command: list[str], *, confined: bool = False, **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        """Start a child.
+
+        Args:
+            command: its words.
+            confined: whether it must not change files outside of the run's folder.
+            options: those of `subprocess.Popen`.
+        """
+        options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self.temporary)}
+        start = partial(subprocess.Popen[bytes], command, start_new_session=True, **options)
+        process = self.confinement.call(start) if confined else start()
+        self._groups.add(process.pid)
+        self._tell("+", process.pid)
+        return process
+
+    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+        """End a child and its descendants, and kill those that do not end in time."""
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_TIMEOUT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._groups.discard(process.pid)
+        self._tell("-", process.pid)
+
+    def close(self) -> None:
+        """End the remaining children and the watchdog, and remove the folder."""
+        watchdog.clean_up(self._groups, str(self._directory))
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.close()
+        self._watchdog.wait()
+
+    def _tell(self, what: str, group: int) -> None:
+        # It was killed: the run goes on without it. Or it is closed: a command was cut off.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._pipe.write(f"{what}{group}\n".encode())
+            self._pipe.flush()

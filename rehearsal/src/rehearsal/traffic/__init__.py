@@ -1,0 +1,1 @@
+"""The calls that applications make to each other, and their results."""

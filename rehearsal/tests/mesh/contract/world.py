@@ -1,0 +1,103 @@
+"""Where the cases are tried: each call is a real one, through a real Envoy, to a real server."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.mesh.cluster import AMBIENT, App, Cluster, running
+from tests.mesh.contract.case import Call, Case
+
+Answer = tuple[int, str]
+"""A status, and the text of what is not the server's."""
+
+ALLOWED = (200, "")
+DENIED = {
+    "AuthorizationPolicy": (403, "RBAC: access denied"),
+    "NetworkPolicy": (403, "NetworkPolicy: access denied"),
+}
+VERSION = {
+    "AuthorizationPolicy": "security.istio.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+}
+MANY = 40
+"""Calls of which it is next to impossible that all go to the same of two pods."""
+
+
+@contextmanager
+def world(**options: Any) -> Generator["World"]:
+    """Run applications on the mesh and off it, in two namespaces."""
+    with (
+        running(**options) as cluster,
+        cluster.namespace("demo"),
+        cluster.namespace("elsewhere", team="other"),
+    ):
+        apps = [
+            cluster.app("demo", "producer", units=2),
+            cluster.app("demo", "scraper"),
+            cluster.app("demo", "outsider"),
+            cluster.app("demo", "stranger", labels={}),
+            cluster.app("demo", "legacy", labels={}),
+            cluster.app("demo", "half", labels=AMBIENT, service_labels={}),
+            cluster.app("elsewhere", "producer"),
+            cluster.app("elsewhere", "scraper"),
+        ]
+        yield World(cluster, {f"{app.namespace}/{app.name}": app for app in apps})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answers to calls, those to calls that were made again and again, and the refusals."""
+
+    answers: Mapping[str, Answer]
+    some: Mapping[str, set[Answer]]
+    refused: Sequence[str]
+
+
+def documented(case: Case) -> Outcome:
+    """Return what is documented to come of a case."""
+    denied = DENIED[case.kind]
+    answers = dict.fromkeys(case.allowed, ALLOWED) | dict.fromkeys(case.denied, denied)
+    return Outcome(answers, {text: {ALLOWED, denied} for text in case.some}, case.refused)
+
+
+@dataclass
+class World:
+    """Some applications, known by namespace and name."""
+
+    cluster: Cluster
+    apps: Mapping[str, App]
+
+    def observe(self, case: Case) -> Outcome:
+        """Put the policies of a case, make its calls, and return what comes of them."""
+        names = self._put(case)
+        outcome = Outcome(
+            {text: self._call(text) for text in case.allowed + case.denied},
+            {text: {self._call(text) for _ in range(MANY)} for text in case.some},
+            [refusal.reason for refusal in self.cluster.mesh.refused],
+        )
+        for namespace, name in names:
+            self.cluster.store.delete(case.kind, namespace, name)
+        return outcome
+
+    def _put(self, case: Case) -> list[tuple[str, str]]:
+        """Put policies, wait until they are in force, and return their namespaces and names."""
+        names: list[tuple[str, str]] = []
+        for number, written in enumerate(case.policies):
+            spec = dict(written)
+            namespace, name = spec.pop("in", "demo"), f"policy-{number}"
+            kind = {"apiVersion": VERSION[case.kind], "kind": case.kind}
+            annotations = spec.pop("annotations", {})
+            metadata = {"namespace": namespace, "name": name, "annotations": annotations}
+            self.cluster.store.put({**kind, "metadata": metadata, "spec": spec})
+            names.append((namespace, name))
+        self.cluster.mesh.settle()
+        return names
+
+    def _call(self, text: str) -> Answer:
+        """Make a call; return the status of the answer, and its text if it is not the server's."""
+        call = Call.read(text)
+        app, _, number = call.caller.partition("-")
+        caller = self.apps[f"{call.namespace}/{app}"]
+        answer = self.cluster.call(caller, call.url, call.method, unit=int(number or 0))
+        return answer.status, "" if answer.status == 200 else answer.body
