@@ -1,7 +1,7 @@
-"""What an object must be to be stored, and what Kubernetes adds to a new one.
+"""Admission: the rules that an object has to follow, and the fields that Kubernetes adds.
 
-The rules that charms run into: schemas, names, labels, and what is fixed in a StatefulSet. Other
-rules of the kinds are not checked.
+It checks the rules that charms run into: schemas, names, labels, and the fixed fields of a
+StatefulSet. It does not check the other rules of each kind.
 """
 
 import json
@@ -31,11 +31,11 @@ _DEFAULTS: dict[str, Object] = {
     },
 }
 _FIXED = ("podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates")
-"""What cannot change in the spec of a StatefulSet."""
+"""Fields in the spec of a StatefulSet that cannot change."""
 
 
 def _completed(obj: Object, resource: Resource) -> Object:
-    """Return a new object with what Kubernetes adds at once, as far as charms look at it."""
+    """Return a new object with the fields that Kubernetes adds at once and charms read."""
     if resource.has_status:
         obj = without_status(obj)
     match resource.kind:
@@ -55,9 +55,9 @@ def _completed(obj: Object, resource: Resource) -> Object:
 
 
 def _defaulted(obj: Object) -> Object:
-    """Return an object with the defaults that its kind has where nothing is said.
+    """Return an object with the defaults of its kind for the fields that it leaves out.
 
-    Those that clients look at: https://kubernetes.io/docs/reference/kubernetes-api/
+    These are the defaults that clients read: https://kubernetes.io/docs/reference/kubernetes-api/
     """
     spec = {**_DEFAULTS.get(obj["kind"], {}), **obj.get("spec", {})}
     if obj["kind"] == "NetworkPolicy" and "policyTypes" not in spec:
@@ -70,12 +70,12 @@ def _defaulted(obj: Object) -> Object:
 
 
 def without_status(obj: Object) -> Object:
-    """Return an object without what its owner alone says of it."""
+    """Return an object without its status, which only the owner of the object writes."""
     return {name: value for name, value in obj.items() if name != "status"}
 
 
 def decoded(resource: Resource, obj: Object, *, strict: bool) -> Object:
-    """Return an object as its kind has it: without fields that there are not.
+    """Return an object without the fields that its kind does not define.
 
     Raises:
         StatusError: 400 for a value of another type, and, if `strict`, for a field that is dropped.
@@ -93,13 +93,13 @@ def decoded(resource: Resource, obj: Object, *, strict: bool) -> Object:
 
 
 def undecodable(resource: Resource, why: str) -> StatusError:
-    """The content of a request is no object of its kind."""
+    """Return the error for a request whose content is not an object of its kind."""
     kind, version = resource.kind, resource.version
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
 
 
 def admitted(resource: Resource, obj: Object, old: Object | None) -> Object:
-    """Return an object as it is to be stored in the place of the old one, if there is one.
+    """Return an object in the form in which the store keeps it.
 
     Raises:
         StatusError: 422, with each fault, for an object that breaks the rules.
@@ -111,7 +111,7 @@ def admitted(resource: Resource, obj: Object, old: Object | None) -> Object:
     causes = [*_name(resource, name), *_labels("metadata.labels", metadata.get("labels"))]
     causes += _misfits(resource, obj)
     if not (causes or resource.custom):
-        # What came into the store without defaults, not through the API, is left without them.
+        # An object that was stored without defaults, so not through the API, stays without them.
         obj = _defaulted(obj) if old is None or _defaulted(old) == old else obj
         causes = [*_of_kind(resource.kind, obj, old or obj)]
     if causes:

@@ -1,4 +1,4 @@
-"""What each verb does with the objects in the store."""
+"""The API's verbs, as operations on the objects in the store."""
 
 import secrets
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Api:
         }
 
     def answer(self, request: Request) -> Answer:
-        """Do what is asked.
+        """Answer a request.
 
         Raises:
             StatusError: if it is refused.
@@ -242,7 +242,7 @@ class Api:
 
 
 def _object(resource: Resource, request: Request, content: Any) -> Object:
-    """Return the content of a request as an object of the kind and at the place of its URL."""
+    """Return the content of a request as an object with the kind, namespace and name of its URL."""
     if not patches.is_map(content):
         raise status.bad_request(f"the object provided is unrecognized: {content}")
     if not patches.is_map(content.setdefault("metadata", {})):
@@ -269,7 +269,7 @@ def _must_be(obj: Object, field: str, value: str) -> None:
 
 
 def _check_identity(resource: Resource, old: Object, seen: Object) -> None:
-    """Refuse a write by who has seen another object, or another version of it."""
+    """Refuse a write by a client that has read another object, or another version of it."""
     found = old["metadata"]
     if seen.get("uid", found["uid"]) != found["uid"]:
         raise status.another(resource, found["name"], seen["uid"], found["uid"])
@@ -278,7 +278,7 @@ def _check_identity(resource: Resource, old: Object, seen: Object) -> None:
 
 
 def _within(resource: Resource, request: Request) -> Matches:
-    """Return what picks the objects that a list or a watch is about."""
+    """Return the predicate that selects the objects of a list or a watch."""
     namespace, selected = request.target.namespace, by_query(resource.kind, request.query)
     return lambda obj: namespace in (None, obj["metadata"].get("namespace")) and selected(obj)
 

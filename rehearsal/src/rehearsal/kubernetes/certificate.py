@@ -1,7 +1,7 @@
 """A certificate for the API's address.
 
-kubectl sends a token over TLS alone, and lightkube starts faster with one authority to trust than
-with all that the system has.
+kubectl sends a token only over TLS, and lightkube starts faster with one trusted authority than
+with all those of the system.
 """
 
 import ssl
@@ -17,7 +17,7 @@ _VALID = timedelta(days=1)
 
 
 def self_signed(host: str) -> tuple[str, ssl.SSLContext]:
-    """Return a certificate for an IP address, in PEM, and a context that serves it."""
+    """Return a certificate for an IP address, in PEM, and a TLS context that serves it."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign(host, key).public_bytes(serialization.Encoding.PEM)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""What the API says of itself: versions, groups, the kinds in them, and how they are patched."""
+"""Discovery: the API's versions, its groups, their kinds, and the patches that these take."""
 
 from rehearsal.kubernetes.resources import Resource, served
 from rehearsal.kubernetes.store import Object, Store
@@ -8,7 +8,7 @@ _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "updat
 
 
 def describe(store: Store, path: str) -> Object | None:
-    """Return the document at a path that is no resource's, or None."""
+    """Return the document at a path that does not belong to a resource, or None."""
     resources = served(store)
     match path.strip("/").split("/"):
         case ["version"]:
@@ -56,7 +56,7 @@ def _kind(resource: Resource) -> Object:
 
 
 def _open_api(path: list[str], resources: list[Resource]) -> Object | None:
-    """Return what kubectl asks for before it leaves to the server to look for unknown fields."""
+    """Return the OpenAPI document from which kubectl learns that the server checks fields."""
     roots = {resource.root: resource for resource in resources}
     if not path:
         return {"paths": {root: {"serverRelativeURL": f"/openapi/v3/{root}"} for root in roots}}

@@ -1,4 +1,4 @@
-"""Who manages which field of an object: `metadata.managedFields`, and server-side apply.
+"""Field managers: `metadata.managedFields`, and server-side apply.
 
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
@@ -12,23 +12,24 @@ from rehearsal.kubernetes.status import Cause, StatusError, not_done
 from rehearsal.kubernetes.store import Object
 
 Manager = tuple[str, str, str]
-"""Who writes: a name, `Apply` or `Update`, and an apiVersion."""
+"""A field manager: its name, its operation (`Apply` or `Update`), and an apiVersion."""
 
 _Path = tuple[str, ...]
 _Owners = dict[Manager, set[_Path]]
 
 
 def written(old: Object | None, new: Object, manager: Manager) -> Object:
-    """Return an object whose managedFields say that a manager made it what it is."""
+    """Return a written object whose managedFields assign the changed fields to the manager."""
     changed = _changed(_leaves(old or {}), _leaves(new))
     owners = {other: paths - changed for other, paths in _owners(old).items()}
     return _signed(new, {**owners, manager: owners.get(manager, set[_Path]()) | changed})
 
 
 def applied(live: Object | None, wanted: Object, manager: Manager, force: bool) -> Object:
-    """Return what server-side apply makes of an object that is live, or is to be created.
+    """Return the result of a server-side apply on a live object, or on none if it is to be created.
 
-    `wanted` is all that the manager wants to be so; what it once wanted and does not any more goes.
+    `wanted` holds all fields that the manager applies. Fields that it applied earlier and now omits
+    are removed.
 
     Raises:
         StatusError: 409 if others manage a field with another value, and `force` is not given.
@@ -44,7 +45,7 @@ def applied(live: Object | None, wanted: Object, manager: Manager, force: bool) 
     for path in (mine & have.keys()) - want.keys() - set[_Path]().union(*owners.values()):
         result = _without(result, path)
     for path, value in want.items():
-        # What the removal has emptied becomes null, and not an empty map: so it is in Kubernetes.
+        # As in Kubernetes, a map that the removal has emptied becomes null, and not an empty map.
         emptied = value == {} and at(live, *path) and not at(result, *path)
         result = _with(result, path, None if emptied else value)
     owners = {other: paths - taken for other, paths in owners.items()}
@@ -52,7 +53,7 @@ def applied(live: Object | None, wanted: Object, manager: Manager, force: bool) 
 
 
 def refuse_keyed_lists(wanted: Any) -> None:
-    """Refuse, with 501, lists whose items may have different managers: here a list has one."""
+    """Refuse, with 501, lists whose items may have different managers in Kubernetes."""
     for field, value in wanted.items() if is_map(wanted) else ():
         if is_keyed_list(value, field):
             raise not_done(f"server-side apply of {field}")
@@ -60,7 +61,7 @@ def refuse_keyed_lists(wanted: Any) -> None:
 
 
 def _leaves(value: Any, path: _Path = ()) -> dict[_Path, Any]:
-    """Return what can be managed, the ends of all maps, and the values there."""
+    """Return the paths that can have a manager, the leaves of all maps, with their values."""
     if path in (("apiVersion",), ("kind",)):
         return {}
     if path and not (is_map(value) and value):
@@ -76,7 +77,7 @@ def _changed(old: dict[_Path, Any], new: dict[_Path, Any]) -> set[_Path]:
 
 
 def _with(node: Any, path: _Path, value: Any) -> Any:
-    """Return a map with a value put at a path below it."""
+    """Return a map with a value set at a path below it."""
     fields = node if is_map(node) else {}
     if not path:
         return fields if value == {} else value
@@ -84,7 +85,7 @@ def _with(node: Any, path: _Path, value: Any) -> Any:
 
 
 def _without(node: Any, path: _Path) -> Any:
-    """Return a map without what is at a path below it, None if nothing is left."""
+    """Return a map without the value at a path below it, or None if nothing is left."""
     if not path or not is_map(node):
         return None
     left = {**node, path[0]: _without(node.get(path[0]), path[1:])}

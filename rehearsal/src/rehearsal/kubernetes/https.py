@@ -1,4 +1,4 @@
-"""HTTPS on loopback, from threads that are not waited for."""
+"""An HTTPS server for loopback whose threads do not keep the process alive."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from rehearsal.kubernetes.store import Object
 
 
 class HttpsServer(socketserver.ThreadingTCPServer):
-    """Gives each request and its body to `answer`; connections stay open between requests."""
+    """Passes each request and its body to `answer`, and keeps connections open between requests."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -35,7 +35,7 @@ class HttpsServer(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection."""
         connection, address = super().get_request()
-        # The handshake waits for the client, so it is left to the thread that first reads.
+        # The handshake waits for the client, so the thread that first reads does it.
         wrapped = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self._connections.add(wrapped)
         return wrapped, address
@@ -46,15 +46,15 @@ class HttpsServer(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report what went wrong here; a client that goes away is no error."""
+        """Report an error, unless it is a client that went away."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
     def close_connections(self) -> None:
-        """End all connections, each once its thread has written what it has to say."""
+        """End all connections, each after its thread has written its answer."""
         for connection in tuple(self._connections):
             with contextlib.suppress(OSError):  # closed meanwhile by its own thread
-                # SSLSocket.shutdown would take the encryption away from a thread that still writes.
+                # SSLSocket.shutdown would end the encryption for a thread that still writes.
                 socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
@@ -99,4 +99,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name in the base class)
-        """Keep quiet: the server has a log of its own."""
+        """Print nothing, since the server has a log of its own."""

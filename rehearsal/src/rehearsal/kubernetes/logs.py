@@ -1,4 +1,4 @@
-"""What the containers of a pod have written."""
+"""The logs of a pod's containers."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,7 @@ from rehearsal.kubernetes.status import bad_request, not_done
 from rehearsal.kubernetes.store import Object
 
 Logs = Callable[[str, str, str], str | None]
-"""Gives the log of a container, by namespace, pod and container; None if there is none."""
+"""Returns the log of a container, by namespace, pod and container, or None if there is none."""
 
 _NOT_DONE = {
     "follow",

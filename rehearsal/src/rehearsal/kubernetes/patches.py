@@ -28,7 +28,7 @@ _MERGE_KEYS = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-"""Lists that merge item by item, and the field that tells their items apart."""
+"""Lists that merge item by item, and the field that identifies an item."""
 
 
 def is_map(value: Any) -> TypeGuard[Object]:
@@ -42,7 +42,7 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def at(value: Any, *path: str) -> Any:
-    """Return what is at a path of fields, None if there is nothing."""
+    """Return the value at a path of fields, or None if there is none."""
     for name in path:
         value = value.get(name) if is_map(value) else None
     return value
@@ -124,7 +124,7 @@ def _merge_items(field: str, old: list[Any], changes: list[Any], order: list[Any
 
 
 def _ordered(items: list[Any], patch: list[Any], before: list[Any], key: str) -> list[Any]:
-    """Return the items in the order of the patch, each other one where it was before those."""
+    """Return the items in the order of the patch. Other items keep their place among them."""
     ours = sorted(
         (item for item in items if item[key] in patch), key=lambda item: patch.index(item[key])
     )

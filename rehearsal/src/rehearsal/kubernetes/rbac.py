@@ -1,4 +1,4 @@
-"""Who may do what, from the Roles and bindings in the store, as Kubernetes evaluates them.
+"""Authorization by the Roles and bindings in the store, as Kubernetes evaluates them.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
@@ -9,11 +9,11 @@ from rehearsal.kubernetes.resources import Target
 from rehearsal.kubernetes.store import Object, Store
 
 ADMIN = "admin"
-"""The user who may do all, as a member of `system:masters`."""
+"""The user with all rights, as a member of `system:masters`."""
 
 
 def allowed(store: Store, user: str, verb: str, target: Target) -> bool:
-    """Tell whether the admin, or `system:serviceaccount:<namespace>:<name>`, may do something."""
+    """Return whether a user may use a verb on a target."""
     return user == ADMIN or any(
         _grants(rule, verb, target) for rule in _rules(store, user, target.scope)
     )
@@ -37,14 +37,14 @@ def _is(subject: Object, user: str) -> bool:
 
 
 def _groups(user: str) -> tuple[str, ...]:
-    """Return the groups of a user: here only service accounts have others than everybody's."""
+    """Return the groups of a user. Only service accounts have more than the group of all users."""
     everybody, accounts = "system:authenticated", "system:serviceaccounts"
     account = user.startswith("system:serviceaccount:")
     return (everybody, accounts, f"{accounts}:{user.split(':')[2]}") if account else (everybody,)
 
 
 def impersonated(user: str) -> Target:
-    """Return what the verb `impersonate` must be allowed on to act as a user."""
+    """Return the target on which a client needs the verb `impersonate` to act as a user."""
     if user.startswith("system:serviceaccount:") and user.count(":") == 3:
         namespace, name = user.split(":")[2:]
         return Target("", "v1", "serviceaccounts", namespace, name)

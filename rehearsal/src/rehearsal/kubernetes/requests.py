@@ -1,4 +1,4 @@
-"""A request of a client, and what it gets."""
+"""A client's request, and its answer."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ _NOT_DONE = {"dryRun": "dry runs", "sendInitialEvents": "lists that are sent by 
 
 @dataclass(frozen=True)
 class Request:
-    """Somebody's wish to do something with a resource.
+    """A request for a resource.
 
     Attributes:
         user: `system:serviceaccount:<namespace>:<name>`, or the admin.
@@ -62,7 +62,7 @@ class Request:
         return self.query.get("fieldManager") or self.agent.partition("/")[0]
 
     def check(self) -> None:
-        """Look at the parameters of the URL.
+        """Check the parameters of the URL.
 
         Raises:
             StatusError: 400 for one that cannot be read, 501 for one that would change the meaning
@@ -80,7 +80,7 @@ class Request:
                 raise not_done(what)
 
     def content(self) -> Any:
-        """Return the body, read as JSON or, for the content types of YAML, as YAML.
+        """Return the body, parsed as JSON or, for the content types of YAML, as YAML.
 
         Raises:
             StatusError: 400 if it is not that, 415 for another content type, 501 for protobuf.
@@ -99,7 +99,7 @@ class Request:
     def _decoded(self) -> Any:
         try:
             return json.loads(self.body)
-        except ValueError:  # most that is called YAML is JSON, which is read much faster
+        except ValueError:  # most bodies that are called YAML are JSON, which parses much faster
             if self.content_type.endswith("json"):
                 raise
             return yaml.safe_load(self.body)
@@ -107,7 +107,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets: a status code with an object, a text, or the events of a watch."""
+    """An answer: a status code with an object, a text, or the events of a watch."""
 
     code: int
     body: Object | str | Iterator[Object]

@@ -1,4 +1,4 @@
-"""What URLs name, and the kinds behind them: built in, or added by CustomResourceDefinitions."""
+"""Resources: their URLs, and their kinds, built in or from CustomResourceDefinitions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from rehearsal.kubernetes.store import Object, Store
 
 @dataclass(frozen=True)
 class Target:
-    """The resource that a request is for: one object, or all of a kind if `name` is None.
+    """The target of a request: one object, or all objects of a kind if `name` is None.
 
     Attributes:
         namespace: None for an object without a namespace, and for all namespaces.
@@ -31,7 +31,7 @@ class Target:
 
     @property
     def scope(self) -> str | None:
-        """The namespace whose Roles count. A Namespace is within itself, a list of them is not."""
+        """The namespace whose Roles count. A Namespace lies in itself, a list of them does not."""
         return self.name if (self.group, self.plural) == ("", "namespaces") else self.namespace
 
 
@@ -39,9 +39,9 @@ class Target:
 class Resource:
     """A kind in one version, and how it is served.
 
-    Objects are kept in the version `stored`. Where `has_status`, the status is a subresource, and
-    writing the object leaves it alone. `subresources` are the others. `schema` and `columns` are
-    those of a custom resource.
+    The store keeps objects in the version `stored`. If `has_status` is set, the status is a
+    subresource, and writing the object does not change it. `subresources` are the others. `schema`
+    and `columns` are those of a custom resource.
     """
 
     group: str
@@ -63,7 +63,7 @@ class Resource:
 
     @property
     def root(self) -> str:
-        """The path that all URLs of its group and version begin with."""
+        """The beginning of all URLs of its group and version."""
         return f"apis/{self.api_version()}" if self.group else f"api/{self.version}"
 
 
@@ -92,7 +92,7 @@ _BUILT_IN = (
 
 
 def served(store: Store) -> list[Resource]:
-    """Return every kind in every version that is served now."""
+    """Return every kind in every version that the API serves now."""
     return [*_BUILT_IN, *(r for crd in store.list(_CRD) for r in _custom(crd["spec"]))]
 
 
@@ -103,7 +103,7 @@ def find(store: Store, target: Target) -> Resource | None:
 
 
 def target_of(path: str) -> Target | None:
-    """Return what the path of a URL names, or None if that is no resource."""
+    """Return the target that the path of a URL names, or None if it does not name a resource."""
     match path.strip("/").split("/"):
         case ["api", version, *rest]:
             return _target("", version, rest)

@@ -1,4 +1,4 @@
-"""What a client asks of its own rights: `kubectl auth can-i`.
+"""Reviews of a client's own rights: `kubectl auth can-i`.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
@@ -15,14 +15,14 @@ _NAMES = ("namespace", "verb", "group", "version", "resource", "subresource", "n
 
 
 def is_review(request: Request) -> bool:
-    """Tell whether a request is such a question."""
+    """Return whether a request asks for a review."""
     target = request.target
     wanted = ("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "create")
     return (target.group, target.version, target.plural, request.verb) == wanted
 
 
 def review(store: Store, request: Request) -> Answer:
-    """Tell a client whether it may do something.
+    """Answer whether a client may use a verb on a resource.
 
     Raises:
         StatusError: 501 if it asks about paths and not about resources.
@@ -39,7 +39,7 @@ def review(store: Store, request: Request) -> Answer:
 
 
 def _asked(request: Request) -> dict[str, str]:
-    if request.content_type.endswith("protobuf"):  # kubectl sends nothing else
+    if request.content_type.endswith("protobuf"):  # kubectl sends no other encoding
         return _decoded(request.body)
     try:
         return request.content()["spec"].get("resourceAttributes")
@@ -48,7 +48,7 @@ def _asked(request: Request) -> dict[str, str]:
 
 
 def _decoded(body: bytes) -> dict[str, str]:
-    """Return the attributes in an envelope of Kubernetes' protobuf: Unknown, review, spec."""
+    """Return the attributes in the protobuf envelope of Kubernetes: Unknown, review, spec."""
     message = body.removeprefix(b"k8s\0")
     for number in (2, 2, 1):
         message = _fields(message).get(number, b"")
@@ -56,7 +56,7 @@ def _decoded(body: bytes) -> dict[str, str]:
 
 
 def _fields(message: bytes) -> dict[int, bytes]:
-    """Return the fields of a message that holds texts and messages alone."""
+    """Return the fields of a message that holds only texts and messages."""
     found: dict[int, bytes] = {}
     while message:
         key, message = _number(message)

@@ -1,8 +1,8 @@
-"""What fields an object may have, and of which types.
+"""Schemas: the fields of each kind, and their types.
 
-Those of built-in kinds are lightkube's, which are made from Kubernetes' own; those of a custom
-resource are in its definition. Of a schema, types, required fields and enumerations count;
-patterns, limits, `oneOf` and the like are not checked.
+The schemas of built-in kinds come from lightkube, which generates them from Kubernetes' own. The
+schema of a custom resource is in its definition. Types, required fields and enumerations are
+checked; patterns, limits, `oneOf` and the like are not.
 """
 
 import datetime
@@ -41,19 +41,19 @@ _OF_JSON = {
 
 @dataclass
 class Findings:
-    """What is found in an object: fields that the schema has not, and faults, by reason."""
+    """Findings about an object: the fields that its schema lacks, and its faults, by reason."""
 
     unknown: list[str] = field(default_factory=list[str])
     faults: list[Cause] = field(default_factory=list[Cause])
 
     @property
     def mistyped(self) -> list[Cause]:
-        """The values of a wrong type."""
+        """The faults of values that have a wrong type."""
         return [fault for fault in self.faults if fault.reason == "FieldValueTypeInvalid"]
 
 
 def fitted(resource: Resource, obj: Object, findings: Findings) -> Object:
-    """Return an object without the fields that its kind has not, and note what is found."""
+    """Return an object without the fields that its kind lacks, and add the findings."""
     if resource.custom:
         meta = {name: {_ANYTHING: True} for name in ("apiVersion", "kind", "metadata")}
         schema = resource.schema
@@ -69,7 +69,7 @@ def built_in(resource: Resource) -> Object:
     module = f"{resource.group.partition('.')[0] or 'core'}_{resource.version}"
     models = importlib.import_module(f"lightkube.models.{module}")
     schema = _of_class(getattr(models, resource.kind))
-    # Who writes an object does not write its status.
+    # A write to an object does not write its status.
     return {**schema, "properties": schema["properties"] | {"status": {_ANYTHING: True}}}
 
 
@@ -77,7 +77,8 @@ def built_in(resource: Resource) -> Object:
 def _of_class(model: Any) -> Object:
     if model.__name__ == "JSONSchemaProps":  # it contains itself
         return {_ANYTHING: True}
-    # An underscore in front is lightkube's own; one at the end keeps clear of Python's words.
+    # lightkube's own fields begin with an underscore. An underscore at the end avoids a keyword of
+    # Python.
     hints = {n: hint for n, hint in typing.get_type_hints(model).items() if not n.startswith("_")}
     optional = {name for name, hint in hints.items() if type(None) in typing.get_args(hint)}
     properties = {name.rstrip("_"): _of_hint(hint) for name, hint in hints.items()}
@@ -153,7 +154,7 @@ def _is(value: Any, name: str) -> bool:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Return a value as Kubernetes decodes it: null is the same as nothing."""
+    """Return a value as Kubernetes decodes it: without fields that are null."""
     if is_map(value):
         return {name: _without_nulls(child) for name, child in value.items() if child is not None}
     return [_without_nulls(item) for item in value] if is_list(value) else value

@@ -35,11 +35,11 @@ _NOT_HELD = {
         "status.podIPs",
     }
 }
-"""Fields that Kubernetes fills in for every object, and that objects here may be without."""
+"""Fields that Kubernetes sets in every object, and that objects here may lack."""
 
 
 def by_query(kind: str, query: Mapping[str, str]) -> Matches:
-    """Return what picks the objects that a request's labelSelector and fieldSelector ask for.
+    """Return the predicate of a request's labelSelector and fieldSelector.
 
     Raises:
         StatusError: 400 for a selector that makes no sense, and for a field that is not known.

@@ -1,4 +1,4 @@
-"""The Kubernetes API: who asks, for what, and what was answered."""
+"""The API server: authentication, and a log of requests and answers."""
 
 import secrets
 import threading
@@ -26,7 +26,7 @@ Handle = Callable[[Request], Answer]
 
 @dataclass(frozen=True)
 class Entry:
-    """One request in the log; code is 0 where the connection was dropped without an answer."""
+    """One request in the log. The code is 0 if the connection was dropped without an answer."""
 
     user: str
     verb: str
@@ -64,11 +64,11 @@ class Server:
         self.url = f"https://{host}:{self._http.server_address[1]}"
 
     def start(self) -> None:
-        """Serve, in threads of its own."""
+        """Serve requests in threads of its own."""
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """End all watches and connections, and give the port back."""
+        """End all watches and connections, and release the port."""
         self._http.shutdown()
         self._api.watches.end()
         self._http.close_connections()
@@ -140,7 +140,7 @@ class Server:
         return user
 
     def _acting(self, user: str, headers: Message) -> str:
-        """Return the user that a request is made for."""
+        """Return the user on whose behalf a request is made."""
         asked = {name.lower() for name in headers if name.lower().startswith("impersonate-")}
         if asked - {"impersonate-user"}:
             raise not_done("impersonation with groups, a uid or extra fields")
@@ -158,5 +158,5 @@ class Server:
 
 
 def _content_type(headers: Message) -> str:
-    """Return the type of the body: JSON if nothing is said, and not plain text as in mail."""
+    """Return the type of the body. The default is JSON, and not plain text as in mail."""
     return headers.get_content_type() if "Content-Type" in headers else "application/json"

@@ -11,7 +11,7 @@ from rehearsal.kubernetes.store import Object
 
 
 class StatusError(Exception):
-    """A request that is refused, with an HTTP status, one word for programs and one for people."""
+    """Raised for a refused request; has an HTTP status, a reason and a message."""
 
     def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class StatusError(Exception):
 
 @dataclass(frozen=True)
 class Cause:
-    """One fault of an object: the path of its field, what is wrong there, and the reason's name."""
+    """One fault of an object: the path of its field, a message, and the name of the reason."""
 
     field: str
     message: str
@@ -39,36 +39,36 @@ class Cause:
 
 
 def not_found(resource: Resource, name: str) -> StatusError:
-    """There is no such object."""
+    """Return the error for an object that does not exist."""
     return _of(resource, name, 404, "NotFound", "{} not found")
 
 
 def already_exists(resource: Resource, name: str) -> StatusError:
-    """An object of that name exists."""
+    """Return the error for an object that already exists."""
     return _of(resource, name, 409, "AlreadyExists", "{} already exists")
 
 
 def modified(resource: Resource, name: str) -> StatusError:
-    """The object is not as its writer has seen it."""
+    """Return the error for an object that has changed since the client read it."""
     why = "the object has been modified; please apply your changes to the latest version and try"
     message = f"Operation cannot be fulfilled on {{}}: {why} again"
     return _of(resource, name, 409, "Conflict", message)
 
 
 def another(resource: Resource, name: str, wanted: str, found: str) -> StatusError:
-    """The object is not the one that its writer has seen."""
+    """Return the error for an object that is not the one that the client read, by its uid."""
     why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
     return _of(resource, name, 409, "Conflict", f"Operation cannot be fulfilled on {{}}: {why}")
 
 
 def version_given() -> StatusError:
-    """A new object has a version; Kubernetes has no word for it."""
+    """Return the error for a new object with a resourceVersion. Kubernetes has no reason for it."""
     message = "resourceVersion should not be set on objects to be created"
     return StatusError(500, "", message)
 
 
 def forbidden(user: str, verb: str, target: Target) -> StatusError:
-    """No role allows it."""
+    """Return the error for a request that no role allows."""
     where = f'in the namespace "{target.scope}"' if target.scope else "at the cluster scope"
     message = (
         f'{{}} is forbidden: User "{user}" cannot {verb} resource "{target.resource}"'
@@ -78,17 +78,17 @@ def forbidden(user: str, verb: str, target: Target) -> StatusError:
 
 
 def bad_request(message: str) -> StatusError:
-    """The request cannot be understood."""
+    """Return the error for a request that cannot be understood."""
     return StatusError(400, "BadRequest", message)
 
 
 def not_done(what: str) -> StatusError:
-    """The request is a good one, and this API server does less than a real one."""
+    """Return the error for a valid request that only a real API server supports."""
     return StatusError(501, "NotImplemented", f"the rehearsal's Kubernetes API does not do {what}")
 
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> StatusError:
-    """The object breaks rules of its kind."""
+    """Return the error for an object that breaks rules of its kind."""
     faults = [f"{cause.field}: {cause.message}" for cause in causes]
     text = faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]"
     message = f'{f"{kind}.{group}".rstrip(".")} "{name}" is invalid: {text}'
@@ -98,7 +98,7 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Status
 
 
 def deleted(resource: Resource, obj: Object) -> Object:
-    """Return the Status of success that says that an object is gone."""
+    """Return the Status that confirms that an object was deleted."""
     metadata = obj["metadata"]
     details = {"name": metadata["name"], "group": resource.group, "kind": resource.plural}
     given = {name: value for name, value in details.items() if value} | {"uid": metadata["uid"]}

@@ -1,4 +1,4 @@
-"""The objects of the cluster, in memory, and who wants to hear of their changes."""
+"""The objects of the cluster, in memory, and the subscribers to their changes."""
 
 import copy
 import threading
@@ -39,9 +39,9 @@ class Change:
 
 
 class Store:
-    """Every object of the cluster, known by kind, namespace (None where a kind has none) and name.
+    """Every object of the cluster, by kind, namespace (None if the kind has none) and name.
 
-    Thread safe; what goes in and what comes out is copied.
+    The store is thread-safe. It copies objects that are put in or taken out.
 
     Attributes:
         lock: hold it to read and write as one step.
@@ -97,8 +97,8 @@ class Store:
     def delete(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """Delete an object and return its last state, or None if there was none.
 
-        A Namespace takes all that is in it along, a CustomResourceDefinition its resources, and
-        any object those that it alone owns.
+        A Namespace is deleted with all objects in it, a CustomResourceDefinition with its
+        resources, and any object with those that it alone owns.
         """
         with self.lock:
             old = self._objects.get((kind, namespace or "", name))
@@ -109,7 +109,7 @@ class Store:
             return self._remove(old)
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call back after each change, in their order, and return what ends that.
+        """Call back after each change, in order, and return a function that ends the subscription.
 
         Args:
             callback: is called while the store is locked, so it only sets a flag or fills a queue.
@@ -119,7 +119,7 @@ class Store:
         return lambda: self._callbacks.remove(callback)
 
     def changes(self, since: int) -> Sequence[Change] | None:
-        """Return the changes after a resourceVersion, or None if they are no longer remembered."""
+        """Return the changes after a resourceVersion, or None if the store no longer has them."""
         with self.lock:
             missed = self.version - since
             if missed > len(self._changes):
@@ -128,7 +128,7 @@ class Store:
 
     @property
     def oldest(self) -> int:
-        """The resourceVersion from which on changes are remembered."""
+        """The resourceVersion after which the store has all changes."""
         return self.version - len(self._changes)
 
     def _count(self, new: Object, old: Object | None) -> None:
@@ -160,7 +160,7 @@ def _key(obj: Object) -> _Key:
 
 
 def _metadata(new: Object, old: Object | None) -> Object:
-    """Return the metadata of a new object with what is not its writer's to set."""
+    """Return the metadata of a new object with the fields that only the server sets."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     set_here = {"uid": str(uuid.uuid4()), "creationTimestamp": now}
     for field in ("uid", "creationTimestamp", "generation", "resourceVersion"):
@@ -187,7 +187,7 @@ def _desired(obj: Object) -> Object:
 
 
 def _belongs(obj: Object, owner: Object) -> bool:
-    """Tell whether an object ends with its Namespace, its CustomResourceDefinition or its owner."""
+    """Return whether an object is deleted with its Namespace, its definition or its owner."""
     if [owner["metadata"]["uid"]] == [o["uid"] for o in obj["metadata"].get("ownerReferences", ())]:
         return True
     if owner["kind"] == "Namespace":

@@ -1,4 +1,4 @@
-"""What `kubectl get` prints: objects as rows, with the columns that Kubernetes has for their kind.
+"""Tables for `kubectl get`: objects as rows, with the columns that Kubernetes has for their kind.
 
 Sources: https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables,
 `pkg/printers/internalversion/printers.go` of Kubernetes.
@@ -21,7 +21,7 @@ _JSON = {"application/json", "application/*", "*/*"}
 
 
 class Column(NamedTuple):
-    """One column: its heading, what it shows of an object, and whether only if asked for more."""
+    """One column: its heading, its cell for an object, and whether only `-o wide` shows it."""
 
     name: str
     cell: Callable[[Object], Any]
@@ -30,7 +30,7 @@ class Column(NamedTuple):
 
 
 def wanted(accept: str) -> bool:
-    """Tell whether a client takes a table rather than the objects.
+    """Return whether a client prefers a table to the objects.
 
     Raises:
         StatusError: 406 if it takes neither.
@@ -45,7 +45,7 @@ def wanted(accept: str) -> bool:
 
 
 def table(resource: Resource, objects: Sequence[Object], version: str, include: str) -> Object:
-    """Return objects as a table; `include` says what of each object goes with its row."""
+    """Return objects as a table. `include` is the part of each object that its row contains."""
     columns = _columns(resource)
     return {
         "kind": "Table",
@@ -57,7 +57,7 @@ def table(resource: Resource, objects: Sequence[Object], version: str, include: 
 
 
 def events(resource: Resource, changes: Iterable[Object], include: str) -> Iterator[Object]:
-    """Yield the events of a watch with a table of one row each; only the first has headings."""
+    """Yield the events of a watch, each with a table of one row. Only the first has headings."""
     headed = False
     for event in changes:
         obj = event["object"]
@@ -103,7 +103,7 @@ def _aged(obj: Object) -> str:
 
 
 def _age(timestamp: str) -> str:
-    """Return the time since then as Kubernetes' duration.HumanDuration does, up to days."""
+    """Return the age of a timestamp as Kubernetes' duration.HumanDuration prints it, up to days."""
     then = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     seconds = int((datetime.now(timezone.utc) - then).total_seconds())
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400

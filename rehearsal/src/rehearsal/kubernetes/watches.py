@@ -1,4 +1,4 @@
-"""The streams of changes that clients hold open."""
+"""Watches: the streams of changes that clients hold open."""
 
 import itertools
 import queue
@@ -13,17 +13,18 @@ _Queue = queue.SimpleQueue[Change | None]
 
 
 class Watches:
-    """All streams from one store."""
+    """All open streams of one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._open: set[_Queue] = set()
 
     def stream(self, kind: str, within: Matches, since: int, seconds: float) -> Iterator[Object]:
-        """Yield the events of a watch until it ends, after some seconds at the latest.
+        """Yield the events of a watch until it ends, at the latest after some seconds.
 
-        It begins after the resourceVersion `since`, or with all objects if that is 0. What
-        comes within is added, what leaves is deleted.
+        The watch begins after the resourceVersion `since`, or with all objects if that is 0. An
+        object that begins to match the selector counts as added, one that ceases to match as
+        deleted.
         """
         events = _Queue()
         with self._store.lock:
