@@ -1,4 +1,4 @@
-# The same deployment as bundles/demo.yaml, which says why each part is there.
+# The same deployment as bundles/demo.yaml. The comments there say why each part is needed.
 
 resource "juju_model" "demo" {
   name = var.model
@@ -61,7 +61,7 @@ resource "juju_application" "outsider" {
   }
 }
 
-# To be on the mesh is to have an identity. It grants no call yet ...
+# An application on the mesh has an identity. That alone allows no call.
 resource "juju_integration" "on_the_mesh" {
   for_each = {
     producer = juju_application.producer.name
@@ -80,7 +80,7 @@ resource "juju_integration" "on_the_mesh" {
   }
 }
 
-# ... a relation does.
+# These relations allow calls.
 resource "juju_integration" "may_call" {
   for_each = {
     metrics = "metrics"

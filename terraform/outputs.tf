@@ -1,9 +1,9 @@
 output "model_uuid" {
-  description = "The model with the demo."
+  description = "The UUID of the model with the demo."
   value       = juju_model.demo.uuid
 }
 
 output "offer_url" {
-  description = "What an application in another model is integrated with."
+  description = "The offer that an application in another model is integrated with."
   value       = juju_offer.producer.url
 }

@@ -1,5 +1,5 @@
 variable "charms" {
-  description = "By the names of the folders in charms/, the names under which you have published them on Charmhub."
+  description = "The names under which you published the charms on Charmhub, by the names of their folders in charms/."
   type        = map(string)
 
   validation {
@@ -11,13 +11,13 @@ variable "charms" {
 }
 
 variable "channel" {
-  description = "The channel to which you have released them."
+  description = "The channel to which you released the charms."
   type        = string
   default     = "latest/edge"
 }
 
 variable "model" {
-  description = "The name of the model that is made."
+  description = "The name of the model to create."
   type        = string
   default     = "demo"
 }

@@ -46,10 +46,10 @@ def install(program: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def pack(charms: Path, tools: Path) -> "subprocess.CompletedProcess[str]":
+def pack(charms: Path, tools: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, charms / "pack.py"],
-        env={"PATH": str(tools)},
+        env={"PATH": str(tools), **variables},
         check=False,
         capture_output=True,
         text=True,
@@ -116,6 +116,16 @@ def test_without_lxd_nothing_is_packed(charms: Path, tools: Path):
     assert done.returncode == 1
     assert done.stderr.startswith("lxd is not on PATH; to get it: sudo snap install lxd")
     assert packed(charms) == {}
+
+
+def test_a_build_on_the_host_needs_no_lxd(charms: Path, tools: Path):
+    install(tools / "charmcraft", MAKE % HERE)
+    (tools / "lxd").unlink()
+
+    done = pack(charms, tools, CRAFT_BUILD_ENVIRONMENT="host")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert packed(charms) == {f"{name}.charm": HERE for name in CHARMS}
 
 
 def test_all_missing_tools_are_named_at_once(charms: Path, tools: Path):
