@@ -1,4 +1,4 @@
-"""An API server with one namespace, and clients of it."""
+"""Fixtures: an API server with one namespace, and its clients."""
 
 from collections.abc import Iterator
 

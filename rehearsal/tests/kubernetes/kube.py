@@ -1,4 +1,4 @@
-"""A client of an API server: plain HTTP, with objects as the JSON that goes over the wire."""
+"""A client of an API server: plain HTTP, with objects as JSON."""
 
 import json
 import ssl
@@ -18,7 +18,7 @@ _CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"
 
 
 class Kind(NamedTuple):
-    """A kind in one version; what its URL needs follows from it."""
+    """A kind in one version, from which its URLs follow."""
 
     api_version: str
     name: str
@@ -40,7 +40,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 
 class RefusedError(Exception):
-    """An answer other than success; `status` is empty where the body is no Status."""
+    """An answer other than success. `status` is empty if the body is not a Status."""
 
     def __init__(self, answer: httpx.Response) -> None:
         is_json = answer.headers["Content-Type"].startswith("application/json")
@@ -63,7 +63,7 @@ class RefusedError(Exception):
 
 
 class Kube:
-    """A client with the identity of a kubeconfig, or of the service account that it acts as."""
+    """A client with the identity of a kubeconfig, or of an impersonated service account."""
 
     def __init__(self, kubeconfig: str, namespace: str, acts_as: str | None = None) -> None:
         self.namespace = namespace
@@ -76,7 +76,7 @@ class Kube:
         self.http.close()
 
     def path(self, kind: Kind, name: str | None = None, namespace: str | None = None) -> str:
-        """Return the path of an object, or of all; `*` stands for all namespaces."""
+        """Return the path of an object, or of all objects of a kind. `*` means all namespaces."""
         root = "/apis" if "/" in kind.api_version else "/api"
         place = "" if kind.name in _CLUSTER_WIDE or namespace == "*" else "/namespaces/"
         place += (namespace or self.namespace) if place else ""
@@ -110,7 +110,7 @@ class Kube:
         return self.request("GET", self.path(kind, None, namespace), params=query)["items"]
 
     def watch(self, kind: Kind, **query: str) -> Iterator[tuple[str, Object]]:
-        """Yield what happens, for at most 20 seconds."""
+        """Yield the events of a watch, for at most 20 seconds."""
         query = {"watch": "1", "timeoutSeconds": "20", **query}
         with self.http.stream("GET", self.path(kind), params=query, timeout=30) as answer:
             if not answer.is_success:
@@ -135,11 +135,11 @@ class Kube:
 
 
 Connect = Callable[[str | None], Kube]
-"""Gives the client of a service account, or of the admin."""
+"""Returns the client of a service account, or of the admin."""
 
 
 def outcome(call: Callable[[], object]) -> int:
-    """Return the code that a call is refused with, or 200."""
+    """Return the code with which the server refuses a call, or 200."""
     try:
         call()
     except RefusedError as error:
@@ -172,7 +172,7 @@ def _named(config: Object, kind: str, name: str) -> Object:
 
 
 def _content(config: Object, name: str) -> bytes:
-    """Return what a kubeconfig holds itself or has in a file."""
+    """Return a value that a kubeconfig contains or that is in a file."""
     if f"{name}-data" in config:
         return b64decode(config[f"{name}-data"])
     return Path(config[name]).read_bytes() if name in config else b""

@@ -1,4 +1,4 @@
-"""Objects that the tests send; without a namespace they go where the client is at home."""
+"""Objects that the tests send. Without a namespace they go to the client's own."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def pod(name: str, place: str | None = None, *containers: Object) -> Object:
 
 
 def stateful_set(**spec: Any) -> Object:
-    """Return one that wants no pods."""
+    """Return a StatefulSet with no replicas."""
     variables = [{"name": "A", "value": "1"}]
     template = {
         "metadata": {"labels": {NAME: "a"}},
@@ -67,7 +67,7 @@ def policy(name: str, labels: Object | None = None, group: str = GROUP, **spec: 
 
 
 def definition(group: str = GROUP, **more: Any) -> Object:
-    """Return a CRD of AuthorizationPolicy with two served versions and one that is not."""
+    """Return a CRD of AuthorizationPolicy with two served versions and one that is not served."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     versions = [("v1", True, True), ("v1beta1", True, False), ("v1alpha1", False, False)]
     singular, plural = "authorizationpolicy", "authorizationpolicies"

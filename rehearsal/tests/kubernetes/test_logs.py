@@ -1,4 +1,4 @@
-"""The logs of containers, which the rehearsal's workloads have written to files."""
+"""The logs of containers, from the files that workloads write."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.kubernetes.objects import container, pod
 
 @pytest.fixture
 def server(store: Store) -> Iterator[Server]:
-    """A server that knows what the container `workload` of one pod has written."""
+    """A server that has the log of the container `workload` of one pod."""
     written = {"two-0": "first\nsecond\n", "one-0": ""}
 
     def logs(namespace: str, pod: str, container: str) -> str | None:
@@ -33,7 +33,7 @@ def log(kube: Kube, pod: str, **query: str) -> str:
     return answer.text
 
 
-def test_a_container_has_its_own(admin: Kube) -> None:
+def test_a_container_has_a_log_of_its_own(admin: Kube) -> None:
     assert log(admin, "two-0", container="workload") == "first\nsecond\n"
     assert log(admin, "one-0") == ""
 
@@ -56,7 +56,7 @@ def test_its_last_lines_are_enough(admin: Kube, count: str, left: str) -> None:
         ("two-0", {"container": "charm"}, 501, "does not do the log of container charm"),
     ],
 )
-def test_what_cannot_be_shown_is_said(
+def test_an_unsupported_option_is_refused(
     admin: Kube, pod: str, query: dict[str, str], code: int, message: str
 ) -> None:
     with pytest.raises(RefusedError) as error:

@@ -1,4 +1,4 @@
-"""Where this API does less than Kubernetes, it says so with 501 and never makes something up."""
+"""Requests that only Kubernetes supports get 501, and never an invented answer."""
 
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_reviews_of_paths(admin: Kube) -> None:
     assert refusal(admin, "POST", REVIEWS, json=review) == "reviews of paths"
 
 
-def test_what_is_done_is_not_refused(admin: Kube) -> None:
+def test_supported_requests_are_not_refused(admin: Kube) -> None:
     admin.create(namespace("other"))
     admin.delete(ConfigMap, "a", propagationPolicy="Background")
 

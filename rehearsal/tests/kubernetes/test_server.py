@@ -1,4 +1,4 @@
-"""The server around the API: connections, tokens, the log, and failures on purpose."""
+"""The server around the API: connections, tokens, the log, and injected failures."""
 
 import socket
 
@@ -39,7 +39,7 @@ def scraper(store: Store, connect: Connect) -> Kube:
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer guessed", "Basic YWRtaW46"])
-def test_who_is_not_known_gets_nothing(http: httpx.Client, authorization: str) -> None:
+def test_an_unknown_token_is_refused(http: httpx.Client, authorization: str) -> None:
     answer = http.post(PATH, headers={"Authorization": authorization}, json={})
 
     assert answer.status_code == 401
@@ -47,7 +47,7 @@ def test_who_is_not_known_gets_nothing(http: httpx.Client, authorization: str) -
     assert http.get("/version").json()["gitVersion"].startswith("v1.")
 
 
-def test_a_token_is_its_service_accounts(scraper: Kube) -> None:
+def test_a_token_acts_as_its_service_account(scraper: Kube) -> None:
     assert outcome(lambda: scraper.get(ConfigMap, "a")) == 200
     assert outcome(lambda: scraper.delete(ConfigMap, "a")) == 403
 
@@ -60,7 +60,7 @@ def test_a_token_ends_with_its_service_account(store: Store, scraper: Kube) -> N
     assert (before, outcome(lambda: scraper.get(ConfigMap, "a"))) == (200, 401)
 
 
-def test_who_may_impersonate_acts_as_another(store: Store, scraper: Kube) -> None:
+def test_a_right_to_impersonate_acts_as_another_user(store: Store, scraper: Kube) -> None:
     producer = {"Impersonate-User": "system:serviceaccount:demo:producer"}
     path = scraper.path(ConfigMap, "a")
 
@@ -77,7 +77,7 @@ def test_who_may_impersonate_acts_as_another(store: Store, scraper: Kube) -> Non
     assert 'User "system:serviceaccount:demo:producer" cannot get' in refusal()
 
 
-def test_methods_that_a_resource_has_not_are_refused(http: httpx.Client) -> None:
+def test_methods_that_a_resource_lacks_are_refused(http: httpx.Client) -> None:
     requests = (("POST", f"{PATH}/a"), ("PUT", PATH), ("PATCH", PATH))
     codes = [http.request(method, path, json={}).status_code for method, path in requests]
 
@@ -85,9 +85,7 @@ def test_methods_that_a_resource_has_not_are_refused(http: httpx.Client) -> None
     assert http.get("/nowhere").text == "404 page not found\n"
 
 
-def test_a_watch_from_a_forgotten_version_says_that_it_is_gone(
-    http: httpx.Client, store: Store
-) -> None:
+def test_a_watch_from_a_discarded_version_is_gone(http: httpx.Client, store: Store) -> None:
     for number in range(10_001):
         store.put(config_map("a", "demo", number=str(number)))
 
@@ -135,7 +133,7 @@ def test_a_request_can_be_made_to_fail_before_it_takes_effect(
     assert [entry.code for entry in server.log] == [429]
 
 
-def test_a_connection_can_be_dropped_after_the_request_took_effect(
+def test_a_connection_can_drop_after_the_effect(
     server: Server, http: httpx.Client, store: Store
 ) -> None:
     def drop(request: Request, handle: Handle) -> Answer:

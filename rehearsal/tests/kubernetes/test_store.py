@@ -1,4 +1,4 @@
-"""The store: what in-process owners of objects rely on."""
+"""The store: the guarantees for its users in the same process."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def changes(store: Store) -> list[Change]:
     return changes
 
 
-def test_what_goes_in_and_comes_out_is_copied(store: Store) -> None:
+def test_objects_are_copied_in_and_out(store: Store) -> None:
     given = config_map("a", "demo", key="old")
     store.put(given)["data"]["key"] = "through the result"
     given["data"]["key"] = "through the argument"
@@ -74,9 +74,7 @@ def test_a_list_is_sorted_and_keeps_to_its_namespace_and_labels(store: Store) ->
     assert [obj["data"]["of"] for obj in found] == ["demo", "other"]
 
 
-def test_a_namespace_takes_along_what_is_in_it_and_nothing_else(
-    store: Store, changes: list[Change]
-) -> None:
+def test_a_namespace_is_deleted_with_its_objects_only(store: Store, changes: list[Change]) -> None:
     store.put(namespace("other"))
     store.put(config_map("mine", "demo"))
     store.put(config_map("theirs", "other"))
@@ -113,12 +111,12 @@ def test_changes_come_in_order_until_the_subscription_ends(store: Store) -> None
     ]
 
 
-def test_deleting_what_is_not_there_is_no_change(store: Store, changes: list[Change]) -> None:
+def test_deleting_a_missing_object_is_no_change(store: Store, changes: list[Change]) -> None:
     assert store.delete("ConfigMap", "demo", "missing") is None
     assert changes == []
 
 
-def test_past_changes_can_be_read_again_from_a_version_on(store: Store) -> None:
+def test_changes_after_a_version_can_be_read_again(store: Store) -> None:
     version = store.version
     store.put(config_map("a", "demo"))
     store.put(config_map("b", "demo"))
@@ -130,7 +128,7 @@ def test_past_changes_can_be_read_again_from_a_version_on(store: Store) -> None:
     assert store.changes(store.version) == []
 
 
-def test_what_comes_without_defaults_is_patched_as_it_is(store: Store, admin: Kube) -> None:
+def test_an_object_without_defaults_is_patched_unchanged(store: Store, admin: Kube) -> None:
     given = stateful_set()
     given["metadata"]["namespace"] = "demo"
     before = store.put(given)

@@ -1,9 +1,9 @@
-"""The API server that the contract is held to: the rehearsal's, or a real one.
+"""Fixtures: the API server under the contract, which is the rehearsal's or a real one.
 
     KUBECONFIG=... pytest rehearsal/tests/kubernetes/contract --cluster=real
 
-A real one needs the controllers that every cluster has, and a kubeconfig that may do everything and
-holds a token or a certificate. All is made in namespaces of the tests' own, and removed.
+A real one needs the controllers that every cluster has, and a kubeconfig with all rights and a
+token or a certificate. The tests create namespaces of their own, and remove them.
 """
 
 import os
@@ -35,7 +35,7 @@ def kubeconfig(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def run() -> str:
-    """What is in the name of all that is made outside of a namespace."""
+    """A word that is in the name of every object outside of a namespace."""
     return f"contract-{uuid.uuid4().hex[:8]}"
 
 
@@ -71,7 +71,7 @@ def admin(connect: Connect) -> Kube:
 
 @pytest.fixture(scope="session")
 def group(kubeconfig: str, run: str) -> Iterator[str]:
-    """The API group of an AuthorizationPolicy that is served in v1 and v1beta1."""
+    """The API group of an AuthorizationPolicy that the server has in v1 and v1beta1."""
     group = f"{run}.example.com"
     client = Kube(kubeconfig, "default")
     made = client.create(definition(group))

@@ -1,4 +1,4 @@
-"""Who may do what: each thing that is allowed stands beside one that is not."""
+"""Access: each request that a role allows, beside one that it does not allow."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def becomes_allowed(call: Callable[[], object]) -> None:
     eventually(lambda: outcome(call) == 200)
 
 
-def test_without_a_role_all_is_forbidden_in_kubernetes_own_words(scraper: Kube, place: str) -> None:
+def test_a_user_without_a_role_is_forbidden_everything(scraper: Kube, place: str) -> None:
     with pytest.raises(RefusedError) as error:
         scraper.patch(StatefulSet, "scraper", {"metadata": {"labels": {"mesh": "on"}}})
 
@@ -59,7 +59,7 @@ def test_without_a_role_all_is_forbidden_in_kubernetes_own_words(scraper: Kube, 
     assert error.value.details == {"name": "scraper", "group": "apps", "kind": "statefulsets"}
 
 
-def test_a_forbidden_list_of_the_cluster_says_so(scraper: Kube, place: str) -> None:
+def test_a_forbidden_list_names_the_cluster_scope(scraper: Kube, place: str) -> None:
     with pytest.raises(RefusedError) as error:
         scraper.list(Namespace)
 
@@ -70,7 +70,7 @@ def test_a_forbidden_list_of_the_cluster_says_so(scraper: Kube, place: str) -> N
     assert error.value.details == {"kind": "namespaces"}
 
 
-def test_a_forbidden_subresource_says_so(scraper: Kube) -> None:
+def test_a_forbidden_subresource_is_named(scraper: Kube) -> None:
     with pytest.raises(
         RefusedError, match=r'cannot create resource "pods/exec" in API group'
     ) as error:
@@ -79,7 +79,7 @@ def test_a_forbidden_subresource_says_so(scraper: Kube) -> None:
     assert error.value.reason == (403, "Forbidden")
 
 
-def test_a_role_allows_its_verbs_on_its_resources_in_its_namespace(
+def test_a_role_allows_its_verbs_in_its_namespace(
     admin: Kube, scraper: Kube, subject: Object
 ) -> None:
     allow(admin, subject, rule("get", "", "configmaps"))
@@ -138,7 +138,9 @@ def test_a_cluster_role_bound_in_the_cluster_reaches_everywhere(
     admin.delete(ClusterRole, place)
 
 
-def test_a_rule_with_names_is_for_those_alone(admin: Kube, scraper: Kube, subject: Object) -> None:
+def test_a_rule_with_names_allows_only_those_objects(
+    admin: Kube, scraper: Kube, subject: Object
+) -> None:
     verbs = "get create list deletecollection"
     allow(admin, subject, rule(verbs, "", "configmaps", resourceNames=["a"]))
     one, more = "metadata.name=a", "metadata.name!=b"
@@ -153,14 +155,16 @@ def test_a_rule_with_names_is_for_those_alone(admin: Kube, scraper: Kube, subjec
     assert outcome(lambda: scraper.delete_all(ConfigMap, fieldSelector=one)) == 403
 
 
-def test_apply_creates_only_for_who_may_create(admin: Kube, scraper: Kube, subject: Object) -> None:
+def test_apply_needs_the_verb_create_for_a_new_object(
+    admin: Kube, scraper: Kube, subject: Object
+) -> None:
     allow(admin, subject, rule("patch", "", "configmaps"))
 
     becomes_allowed(lambda: scraper.apply(config_map("a"), "scraper"))
     assert outcome(lambda: scraper.apply(config_map("new"), "scraper")) == 403
 
 
-def test_a_collection_is_deleted_by_a_verb_of_its_own(
+def test_deleting_a_collection_needs_its_own_verb(
     admin: Kube, scraper: Kube, subject: Object
 ) -> None:
     allow(admin, subject, rule("delete", "", "configmaps"))
@@ -183,7 +187,7 @@ def test_a_collection_is_deleted_by_a_verb_of_its_own(
         ({"kind": "User", "name": "scraper"}, False),
     ],
 )
-def test_a_binding_is_for_its_subjects(
+def test_a_binding_grants_its_subjects_only(
     admin: Kube, scraper: Kube, place: str, change: dict[str, str], allowed: bool
 ) -> None:
     subject: Object = {"kind": "ServiceAccount", "namespace": place, "name": "scraper"} | change
@@ -202,13 +206,13 @@ def test_a_binding_is_for_its_subjects(
     assert (outcome(lambda: scraper.get(ConfigMap, "a")) == 200) is allowed
 
 
-def test_what_is_forbidden_is_not_done(admin: Kube, scraper: Kube) -> None:
+def test_a_forbidden_request_has_no_effect(admin: Kube, scraper: Kube) -> None:
     outcome(lambda: scraper.delete(ConfigMap, "a"))
 
     assert outcome(lambda: admin.get(ConfigMap, "a")) == 200
 
 
-def test_everybody_may_ask_what_they_may_do(
+def test_every_user_may_review_its_own_rights(
     admin: Kube, scraper: Kube, subject: Object, place: str
 ) -> None:
     def may(kube: Kube, verb: str) -> bool:

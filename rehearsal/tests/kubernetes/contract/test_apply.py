@@ -1,4 +1,4 @@
-"""Server-side apply: who manages which field."""
+"""Server-side apply and the managers of fields."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def managers(obj: Object) -> list[tuple[str, str]]:
     return sorted((each["manager"], each["operation"]) for each in obj["metadata"]["managedFields"])
 
 
-def test_creates_then_changes_then_removes_what_is_no_longer_applied(
+def test_creates_changes_and_removes_applied_fields(
     admin: Kube, policies: Kind, group: str
 ) -> None:
     first = policy("a", {"tier": "mesh"}, group, action="ALLOW", rules=[{"from": ["a"]}])
@@ -29,7 +29,7 @@ def test_creates_then_changes_then_removes_what_is_no_longer_applied(
     assert managers(found) == [("producer", "Apply")]
 
 
-def test_leaves_what_others_set(admin: Kube, policies: Kind, group: str) -> None:
+def test_keeps_the_fields_of_other_managers(admin: Kube, policies: Kind, group: str) -> None:
     admin.apply(policy("a", {"mine": "1"}, group, action="ALLOW"), "producer")
     admin.patch(policies, "a", {"metadata": {"labels": {"theirs": "1"}}}, MERGE)
 
@@ -59,7 +59,7 @@ def test_of_an_empty_spec_over_a_full_one_leaves_null(admin: Kube, group: str) -
     assert admin.apply(policy("a", group=group), "producer")["spec"] == {}
 
 
-def test_of_another_value_than_another_managers_is_a_conflict(
+def test_another_value_for_a_managed_field_is_a_conflict(
     admin: Kube, policies: Kind, group: str
 ) -> None:
     admin.apply(policy("a", group=group, action="ALLOW"), "producer")
@@ -74,7 +74,7 @@ def test_of_another_value_than_another_managers_is_a_conflict(
     assert admin.get(policies, "a")["spec"] == {"action": "ALLOW"}
 
 
-def test_of_the_same_value_is_shared(admin: Kube, group: str) -> None:
+def test_the_same_value_shares_the_field(admin: Kube, group: str) -> None:
     admin.apply(policy("a", group=group, action="ALLOW"), "producer")
     admin.apply(policy("a", group=group, action="ALLOW"), "other")
 
@@ -91,7 +91,7 @@ def test_with_force_takes_the_field_over(admin: Kube, group: str) -> None:
         admin.apply(policy("a", group=group, action="ALLOW"), "producer")
 
 
-def test_of_what_an_update_set_is_a_conflict(admin: Kube) -> None:
+def test_a_field_that_an_update_set_is_a_conflict(admin: Kube) -> None:
     admin.create(config_map("a", key="1"), fieldManager="creator")
 
     with pytest.raises(
@@ -102,7 +102,7 @@ def test_of_what_an_update_set_is_a_conflict(admin: Kube) -> None:
     assert error.value.reason == (409, "Conflict")
 
 
-def test_of_what_an_update_set_to_the_same_is_shared(admin: Kube) -> None:
+def test_the_same_value_as_an_update_shares_the_field(admin: Kube) -> None:
     admin.create(config_map("a", key="1"), fieldManager="creator")
 
     applied = admin.apply(config_map("a", key="1"), "other")

@@ -1,4 +1,4 @@
-"""What becomes of a new object, and which are refused."""
+"""Creating objects, and refused ones."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.kubernetes.kube import ConfigMap, Kube, RefusedError, names
 from tests.kubernetes.objects import config_map
 
 
-def test_gives_the_object_what_is_not_the_clients_to_give(admin: Kube, place: str) -> None:
+def test_sets_the_fields_that_only_the_server_sets(admin: Kube, place: str) -> None:
     given = config_map("a", key="1")
     given["metadata"] |= {"uid": "mine", "creationTimestamp": "1999-01-01T00:00:00Z"}
 
@@ -22,7 +22,7 @@ def test_gives_the_object_what_is_not_the_clients_to_give(admin: Kube, place: st
     assert admin.get(ConfigMap, "a") == created
 
 
-def test_takes_no_version(admin: Kube) -> None:
+def test_refuses_a_resource_version(admin: Kube) -> None:
     given = config_map("a")
     given["metadata"]["resourceVersion"] = "1"
 
@@ -42,7 +42,7 @@ def test_makes_a_name_from_a_prefix(admin: Kube) -> None:
     assert all(name.startswith("a-") and len(name) == 7 for name in made)
 
 
-def test_of_what_exists_is_a_conflict(admin: Kube) -> None:
+def test_an_existing_object_is_a_conflict(admin: Kube) -> None:
     admin.create(config_map("a"))
 
     with pytest.raises(RefusedError, match=r'^configmaps "a" already exists$') as error:
@@ -69,7 +69,7 @@ def test_needs_a_name(admin: Kube) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "a" * 254, "*"])
-def test_refuses_what_is_no_name(admin: Kube, name: str) -> None:
+def test_refuses_an_illegal_name(admin: Kube, name: str) -> None:
     with pytest.raises(RefusedError, match=r"metadata\.name: Invalid value") as error:
         admin.create(config_map(name))
 
@@ -82,7 +82,7 @@ def test_refuses_what_is_no_name(admin: Kube, name: str) -> None:
     ("key", "value"),
     [("tier", "a b"), ("tier", "x" * 64), ("a b", "x"), ("Upper/tier", "x"), ("/tier", "x")],
 )
-def test_refuses_what_is_no_label(admin: Kube, key: str, value: str) -> None:
+def test_refuses_an_illegal_label(admin: Kube, key: str, value: str) -> None:
     with pytest.raises(RefusedError, match=r"metadata\.labels: Invalid value") as error:
         admin.create(config_map("a", labels={key: value}))
 
@@ -124,14 +124,14 @@ def test_takes_kind_and_namespace_from_the_url(admin: Kube, place: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"data": {"count": 1}}, {"data": ["a"]}, {"metadata": []}])
-def test_refuses_what_is_of_another_type(admin: Kube, wrong: Object) -> None:
+def test_refuses_a_value_of_another_type(admin: Kube, wrong: Object) -> None:
     with pytest.raises(RefusedError, match=r"cannot unmarshal|cannot be handled") as error:
         admin.request("POST", admin.path(ConfigMap), json=config_map("a") | wrong)
 
     assert error.value.reason == (400, "BadRequest")
 
 
-def test_refuses_what_is_no_json(admin: Kube) -> None:
+def test_refuses_invalid_json(admin: Kube) -> None:
     headers = {"Content-Type": "application/json"}
 
     with pytest.raises(RefusedError) as error:
@@ -149,7 +149,7 @@ def test_takes_yaml(admin: Kube) -> None:
     assert created["data"] == {"key": "one"}
 
 
-def test_does_not_know_other_content(admin: Kube) -> None:
+def test_refuses_other_content_types(admin: Kube) -> None:
     with pytest.raises(RefusedError) as error:
         admin.request("POST", admin.path(ConfigMap), content="x", headers={"Content-Type": "a/b"})
 

@@ -33,7 +33,7 @@ def test_are_seen_in_each_served_version(admin: Kube, policies: Kind, group: str
     assert outcome(lambda: admin.get(Kind(f"{group}/v1alpha1", policies.name), "a")) == 404
 
 
-def test_are_kept_as_they_came(admin: Kube, policies: Kind, group: str) -> None:
+def test_keep_all_their_fields(admin: Kube, policies: Kind, group: str) -> None:
     spec: Object = {
         "rules": [{}, {"to": []}],
         "selector": {"matchLabels": {}},
@@ -46,7 +46,7 @@ def test_are_kept_as_they_came(admin: Kube, policies: Kind, group: str) -> None:
     assert admin.get(policies, "a")["spec"] == spec
 
 
-def test_are_named_in_full_when_they_are_not_there(admin: Kube, policies: Kind, group: str) -> None:
+def test_a_missing_one_is_named_with_its_group(admin: Kube, policies: Kind, group: str) -> None:
     with pytest.raises(RefusedError) as error:
         admin.get(policies, "a")
 
@@ -171,7 +171,7 @@ def test_must_fit_their_schema(
     assert outcome(lambda: admin.create(order(orders, count=1, note="a"))) == 200
 
 
-def test_lose_what_their_schema_does_not_have(admin: Kube, orders: Kind) -> None:
+def test_lose_the_fields_that_their_schema_lacks(admin: Kube, orders: Kind) -> None:
     admin.create(order(orders, count=1, other=2))
 
     assert admin.get(orders, "a")["spec"] == {"count": 1}

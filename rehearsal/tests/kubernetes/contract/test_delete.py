@@ -23,7 +23,7 @@ from tests.kubernetes.objects import (
 )
 
 
-def test_removes_one_and_says_which(admin: Kube) -> None:
+def test_removes_one_and_returns_its_status(admin: Kube) -> None:
     uid = admin.create(config_map("a"))["metadata"]["uid"]
     admin.create(config_map("b"))
 
@@ -41,7 +41,7 @@ def test_of_some_kinds_returns_the_object(admin: Kube) -> None:
     assert admin.delete(ServiceAccount, "a")["kind"] == "ServiceAccount"
 
 
-def test_of_a_custom_resource_says_which(admin: Kube, policies: Kind, group: str) -> None:
+def test_a_custom_resource_returns_its_status(admin: Kube, policies: Kind, group: str) -> None:
     uid = admin.create(policy("a", group=group))["metadata"]["uid"]
 
     details = admin.delete(policies, "a")["details"]
@@ -49,7 +49,7 @@ def test_of_a_custom_resource_says_which(admin: Kube, policies: Kind, group: str
     assert details == {"name": "a", "group": group, "kind": policies.plural, "uid": uid}
 
 
-def test_of_what_is_not_there_says_so(admin: Kube) -> None:
+def test_a_missing_object_is_not_found(admin: Kube) -> None:
     with pytest.raises(RefusedError, match='configmaps "a" not found') as error:
         admin.delete(ConfigMap, "a")
 
@@ -96,7 +96,7 @@ def test_of_a_stateful_set_in_the_background_is_done_at_once(admin: Kube) -> Non
     assert outcome(lambda: admin.get(StatefulSet, "a")) == 404
 
 
-def test_of_an_owner_takes_along_what_it_owns(admin: Kube) -> None:
+def test_an_owner_is_deleted_with_its_dependents(admin: Kube) -> None:
     owner = admin.create(config_map("owner"))
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
     owned = config_map("owned")
@@ -110,7 +110,7 @@ def test_of_an_owner_takes_along_what_it_owns(admin: Kube) -> None:
     assert outcome(lambda: admin.get(ConfigMap, "free")) == 200
 
 
-def test_of_a_namespace_takes_all_that_is_in_it(
+def test_a_namespace_is_deleted_with_its_objects(
     admin: Kube, policies: Kind, group: str, place: str
 ) -> None:
     admin.create(config_map("a", labels={"of": place}))

@@ -1,4 +1,4 @@
-"""kubectl, as it is on PATH: what it does and prints."""
+"""kubectl, from PATH: its effects and its output."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def manifest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kubectl(kubeconfig: str, place: str, tmp_path: Path) -> Kubectl:
-    """Run it in the namespace, and return what it prints, errors included."""
+    """Run kubectl in the namespace, and return its output and errors."""
     (tmp_path / "config").write_text(kubeconfig)
     env = {"KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
 
@@ -86,7 +86,7 @@ def test_apply_creates_leaves_and_changes(kubectl: Kubectl, manifest: Path) -> N
     assert "two" in kubectl("get", "sts", "web", "-o", "yaml")
 
 
-def test_apply_names_a_field_that_there_is_not(kubectl: Kubectl, manifest: Path) -> None:
+def test_apply_names_an_unknown_field(kubectl: Kubectl, manifest: Path) -> None:
     manifest.write_text((MANIFEST % "one").replace("serviceName", "servicename"))
 
     output = kubectl("apply", "-f", str(manifest))
@@ -95,7 +95,7 @@ def test_apply_names_a_field_that_there_is_not(kubectl: Kubectl, manifest: Path)
     assert "NotFound" in kubectl("get", "sts", "web")
 
 
-def test_apply_on_the_server_tells_of_conflicts(
+def test_server_side_apply_prints_conflicts(
     kubectl: Kubectl, admin: Kube, group: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "policy.json"
@@ -127,7 +127,7 @@ def test_get_prints_tables(kubectl: Kubectl, manifest: Path) -> None:
     assert kubectl("get", "sts", "web", "-o", "jsonpath={.spec.replicas}") == "0"
 
 
-def test_describe_reads_what_is_there(kubectl: Kubectl, manifest: Path) -> None:
+def test_describe_prints_an_object(kubectl: Kubectl, manifest: Path) -> None:
     kubectl("apply", "-f", str(manifest))
 
     described = kubectl("describe", "sts", "web")
@@ -151,7 +151,7 @@ def test_changes_are_made(kubectl: Kubectl, admin: Kube, manifest: Path) -> None
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "three"
 
 
-def test_delete_waits_until_it_is_gone(kubectl: Kubectl, manifest: Path) -> None:
+def test_delete_waits_for_the_deletion(kubectl: Kubectl, manifest: Path) -> None:
     kubectl("apply", "-f", str(manifest))
 
     assert lines(kubectl("delete", "sts", "web"))[0][:3] == ["statefulset.apps", '"web"', "deleted"]
@@ -159,7 +159,7 @@ def test_delete_waits_until_it_is_gone(kubectl: Kubectl, manifest: Path) -> None
     assert "web" in kubectl("get", "service", "web", "-o", "name")
 
 
-def test_auth_can_i_tells_what_another_may_do(
+def test_auth_can_i_answers_for_another_user(
     kubectl: Kubectl, admin: Kube, connect: Connect, place: str
 ) -> None:
     admin.create(service_account("scraper"))
@@ -176,7 +176,7 @@ def test_auth_can_i_tells_what_another_may_do(
     assert "is forbidden: User" in kubectl("delete", "configmaps", "--all", acts)
 
 
-def test_api_resources_lists_what_is_served(kubectl: Kubectl, group: str) -> None:
+def test_api_resources_lists_the_served_kinds(kubectl: Kubectl, group: str) -> None:
     listed = lines(kubectl("api-resources", "--api-group", group))
 
     assert listed[0] == ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]

@@ -1,4 +1,4 @@
-"""lightkube, the client of the charms: that it understands the answers."""
+"""lightkube, the client of the charms, understands the answers."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -77,7 +77,7 @@ def test_a_json_patch_finds_names_with_a_slash(admin: Kube) -> None:
     assert not admin.patch(ConfigMap, "a", [remove], JSON)["metadata"].get("labels")
 
 
-def test_a_json_patch_removes_only_what_is_there(admin: Kube) -> None:
+def test_a_json_patch_cannot_remove_a_missing_field(admin: Kube) -> None:
     admin.create(config_map("a", key="1"))
 
     with pytest.raises(RefusedError) as error:

@@ -17,7 +17,7 @@ from tests.kubernetes.kube import (
 from tests.kubernetes.objects import config_map, pod, service_account
 
 
-def test_what_is_not_there_is_not_found(admin: Kube) -> None:
+def test_a_missing_object_is_not_found(admin: Kube) -> None:
     with pytest.raises(RefusedError, match=r'^statefulsets\.apps "missing" not found$') as error:
         admin.get(StatefulSet, "missing")
 
@@ -27,7 +27,7 @@ def test_what_is_not_there_is_not_found(admin: Kube) -> None:
     assert error.value.status["kind"] == "Status"
 
 
-def test_a_group_that_is_not_served_is_answered_by_no_status(admin: Kube) -> None:
+def test_an_unserved_group_gets_a_plain_404(admin: Kube) -> None:
     with pytest.raises(RefusedError) as error:
         admin.get(Kind("none.example.com/v1", "Thing"), "a")
 
@@ -37,7 +37,7 @@ def test_a_group_that_is_not_served_is_answered_by_no_status(admin: Kube) -> Non
 @pytest.mark.parametrize(
     ("api_version", "kind"), [("apps/v1", "Thing"), ("v7", "ConfigMap"), ("apps/v7", "StatefulSet")]
 )
-def test_a_kind_that_is_not_there_in_a_served_group_is_not_found(
+def test_an_unknown_kind_of_a_served_group_is_not_found(
     admin: Kube, api_version: str, kind: str
 ) -> None:
     with pytest.raises(
@@ -49,7 +49,7 @@ def test_a_kind_that_is_not_there_in_a_served_group_is_not_found(
     assert error.value.details == {}
 
 
-def test_a_subresource_that_is_not_there_is_not_found(admin: Kube) -> None:
+def test_an_unknown_subresource_is_not_found(admin: Kube) -> None:
     admin.create(config_map("a"))
 
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_a_list_is_selected_by_name(admin: Kube, selector: str, expected: list[s
     assert names(admin.list(ConfigMap, fieldSelector=selector)) == expected
 
 
-def test_pods_are_selected_by_what_they_are(admin: Kube) -> None:
+def test_pods_are_selected_by_their_fields(admin: Kube) -> None:
     admin.create(service_account("workload"))
     given = pod("a")
     given["spec"]["serviceAccountName"] = "workload"
@@ -143,7 +143,7 @@ def test_a_list_is_of_one_namespace_or_of_all(admin: Kube, place: str) -> None:
     assert names(admin.list(ConfigMap, "*", labelSelector=f"of={place}")) == ["a"]
 
 
-def test_a_list_says_what_it_is_and_when_it_was_so(admin: Kube) -> None:
+def test_a_list_has_its_kind_and_version(admin: Kube) -> None:
     version = admin.create(config_map("a"))["metadata"]["resourceVersion"]
 
     answer = admin.request("GET", admin.path(ConfigMap))
@@ -152,7 +152,7 @@ def test_a_list_says_what_it_is_and_when_it_was_so(admin: Kube) -> None:
     assert int(answer["metadata"]["resourceVersion"]) >= int(version)
 
 
-def test_the_pages_of_a_list_are_all_of_it(admin: Kube) -> None:
+def test_a_list_with_a_limit_comes_whole(admin: Kube) -> None:
     for name in ("a", "b", "c"):
         admin.create(config_map(name, labels={"of": "test"}))
     query = {"labelSelector": "of=test", "limit": "2"}
@@ -166,7 +166,7 @@ def test_the_pages_of_a_list_are_all_of_it(admin: Kube) -> None:
 
 
 @pytest.mark.parametrize("query", [{"resourceVersion": "x"}, {"limit": "x"}, {"continue": "x"}])
-def test_what_cannot_be_read_in_a_query_is_refused(admin: Kube, query: dict[str, str]) -> None:
+def test_a_malformed_query_is_refused(admin: Kube, query: dict[str, str]) -> None:
     with pytest.raises(RefusedError) as error:
         admin.list(ConfigMap, **query)
 

@@ -1,4 +1,4 @@
-"""What is checked of a StatefulSet."""
+"""The checks of a StatefulSet."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_has_a_scale_that_can_change(admin: Kube) -> None:
     assert admin.patch(StatefulSet, "a", {"spec": {"replicas": 3}})["spec"]["replicas"] == 3
 
 
-def test_wants_one_pod_if_nothing_is_said(admin: Kube) -> None:
+def test_has_one_replica_by_default(admin: Kube) -> None:
     given = stateful_set()
     del given["spec"]["replicas"]
 
@@ -92,7 +92,7 @@ def test_has_fields_of_a_type(admin: Kube, wrong: Object) -> None:
     assert error.value.reason == (400, "BadRequest")
 
 
-def test_loses_fields_that_there_are_not(admin: Kube) -> None:
+def test_loses_unknown_fields(admin: Kube) -> None:
     given = stateful_set(replica=3)
     given["spec"]["template"]["spec"]["containers"] = [container(img="image:1")]
 

@@ -1,4 +1,4 @@
-"""The patch that the labels of the mesh are set with."""
+"""Strategic merge patches, with which charms set the labels of the mesh."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_merges_containers_and_their_variables_by_name(admin: Kube) -> None:
     assert containers(patched) == [("workload", "image:1", [B, A]), ("sidecar", "image:2", [])]
 
 
-def test_puts_what_is_new_before_what_it_does_not_name(admin: Kube) -> None:
+def test_adds_new_items_before_unnamed_ones(admin: Kube) -> None:
     admin.create(stateful_set())
 
     patched = admin.patch(StatefulSet, "a", of_containers(container("sidecar")))
@@ -74,7 +74,7 @@ def test_puts_what_is_new_before_what_it_does_not_name(admin: Kube) -> None:
     assert [name for name, _, _ in containers(patched)] == ["sidecar", "workload"]
 
 
-def test_leaves_what_it_names_where_it_was(admin: Kube) -> None:
+def test_keeps_the_place_of_named_items(admin: Kube) -> None:
     given = stateful_set()
     given["spec"]["template"]["spec"]["containers"] = [container(name) for name in "abc"]
     admin.create(given)
@@ -104,7 +104,7 @@ def test_replaces_a_list_when_told_to(admin: Kube) -> None:
     assert containers(patched) == [("workload", "image:1", [B])]
 
 
-def test_keeps_the_order_that_it_is_told(admin: Kube) -> None:
+def test_keeps_the_order_of_the_directive(admin: Kube) -> None:
     admin.create(stateful_set())
     spec = of_containers({"name": "sidecar", "image": "image:2"})
     order = {"$setElementOrder/containers": [{"name": "sidecar"}, {"name": "workload"}]}
@@ -141,7 +141,7 @@ def test_merges_the_ports_of_a_service(admin: Kube) -> None:
     assert [port["port"] for port in patched["spec"]["ports"]] == [9090, 65535]
 
 
-def test_takes_data_for_what_it_is(admin: Kube) -> None:
+def test_treats_directives_in_data_as_data(admin: Kube) -> None:
     admin.create(config_map("a", env="1"))
 
     patched = admin.patch(ConfigMap, "a", {"data": {"env": "2", "ports": "3"}})
@@ -178,7 +178,7 @@ def test_must_be_a_map(admin: Kube) -> None:
     assert error.value.reason == (400, "BadRequest")
 
 
-def test_is_not_known_to_custom_resources(admin: Kube, policies: Kind, group: str) -> None:
+def test_is_refused_for_custom_resources(admin: Kube, policies: Kind, group: str) -> None:
     admin.create(policy("a", group=group))
 
     with pytest.raises(RefusedError) as error:
@@ -187,7 +187,7 @@ def test_is_not_known_to_custom_resources(admin: Kube, policies: Kind, group: st
     assert error.value.reason == (415, "UnsupportedMediaType")
 
 
-def test_of_what_is_not_there_says_so(admin: Kube) -> None:
+def test_a_missing_object_is_not_found(admin: Kube) -> None:
     with pytest.raises(RefusedError, match='configmaps "a" not found') as error:
         admin.patch(ConfigMap, "a", {"data": {"key": "1"}})
 

@@ -1,4 +1,4 @@
-"""What `kubectl get` shows: rows and columns that the server makes."""
+"""The rows and columns of `kubectl get`, which the server makes."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def table(kube: Kube, kind: Kind, name: str | None = None, **query: str) -> Obje
 
 
 def shown(found: Object) -> dict[str, object]:
-    """Return the cells of the first row by heading, those of time without their value."""
+    """Return the cells of the first row by heading. Cells of time have no value."""
     headings = [column["name"] for column in found["columnDefinitions"]]
     cells = dict(zip(headings, found["rows"][0]["cells"], strict=True))
     return {name: cell for name, cell in cells.items() if name not in ("Age", "Created At")}
@@ -68,7 +68,7 @@ def test_a_table_has_a_row_for_each_object_and_says_which(admin: Kube) -> None:
 
 
 @pytest.mark.parametrize(("include", "kind"), [("None", None), ("Object", "ConfigMap")])
-def test_a_row_comes_with_what_is_asked_for(admin: Kube, include: str, kind: str | None) -> None:
+def test_a_row_includes_the_requested_object(admin: Kube, include: str, kind: str | None) -> None:
     admin.create(config_map("a"))
 
     found = table(admin, ConfigMap, "a", includeObject=include)["rows"][0].get("object")
@@ -201,7 +201,7 @@ def test_a_watch_has_its_headings_once(admin: Kube) -> None:
     assert [each["rows"][0]["cells"][0] for each in tables] == ["b", "b"]
 
 
-def test_who_takes_neither_table_nor_json_is_told_so(admin: Kube) -> None:
+def test_other_content_types_are_not_acceptable(admin: Kube) -> None:
     with pytest.raises(RefusedError) as error:
         admin.request("GET", admin.path(ConfigMap), headers={"Accept": "image/png"})
 

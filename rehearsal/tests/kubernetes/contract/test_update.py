@@ -6,7 +6,7 @@ from tests.kubernetes.kube import ConfigMap, Kind, Kube, RefusedError
 from tests.kubernetes.objects import config_map, policy
 
 
-def test_makes_the_object_what_was_sent(admin: Kube) -> None:
+def test_replaces_the_whole_object(admin: Kube) -> None:
     seen = admin.create(config_map("a", old="1"))
 
     admin.replace({**seen, "data": {"new": "1"}})
@@ -43,7 +43,7 @@ def test_of_another_object_of_that_name_is_a_conflict(admin: Kube) -> None:
     assert error.value.reason == (409, "Conflict")
 
 
-def test_of_what_is_not_there_says_so(admin: Kube, place: str) -> None:
+def test_a_missing_object_is_not_found(admin: Kube, place: str) -> None:
     seen = config_map("a", place)
     seen["metadata"]["resourceVersion"] = "1"
 

@@ -1,4 +1,4 @@
-"""When resourceVersion and generation grow, and when not."""
+"""The growth of resourceVersion and generation."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_each_change_has_a_version_of_its_own(admin: Kube) -> None:
     assert versions == sorted(set(versions))
 
 
-def test_the_generation_of_a_stateful_set_grows_with_its_spec_alone(admin: Kube) -> None:
+def test_only_the_spec_changes_the_generation_of_a_stateful_set(admin: Kube) -> None:
     admin.create(stateful_set())
 
     labelled = admin.patch(StatefulSet, "a", {"metadata": {"labels": {"tier": "mesh"}}})
@@ -63,7 +63,7 @@ def test_the_generation_of_a_stateful_set_grows_with_its_spec_alone(admin: Kube)
     assert [generation(obj) for obj in (labelled, changed, unchanged)] == [1, 2, 2]
 
 
-def test_the_generation_of_a_network_policy_grows_with_its_spec_alone(admin: Kube) -> None:
+def test_only_the_spec_changes_the_generation_of_a_policy(admin: Kube) -> None:
     created = admin.create(network_policy(podSelector={}))
 
     labelled = admin.patch(NetworkPolicy, "deny", {"metadata": {"labels": {"tier": "mesh"}}})
@@ -72,9 +72,7 @@ def test_the_generation_of_a_network_policy_grows_with_its_spec_alone(admin: Kub
     assert [generation(obj) for obj in (created, labelled, changed)] == [1, 1, 2]
 
 
-def test_the_generation_of_a_custom_resource_grows_with_its_spec_alone(
-    admin: Kube, policies: Kind, group: str
-) -> None:
+def test_only_the_spec_changes_a_custom_generation(admin: Kube, policies: Kind, group: str) -> None:
     created = admin.create(policy("a", group=group))
 
     labelled = admin.patch(policies, "a", {"metadata": {"labels": {"tier": "mesh"}}}, MERGE)
@@ -89,7 +87,7 @@ def test_a_config_map_has_no_generation(admin: Kube) -> None:
     assert generation(admin.patch(ConfigMap, "a", {"data": {"key": "1"}})) is None
 
 
-def test_who_creates_again_gets_another_object(admin: Kube) -> None:
+def test_an_object_created_again_has_another_uid(admin: Kube) -> None:
     first = admin.create(config_map("a"))
     admin.delete(ConfigMap, "a")
 

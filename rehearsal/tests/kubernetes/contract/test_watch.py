@@ -10,14 +10,14 @@ from tests.kubernetes.objects import config_map, policy
 MINE = {"of": "test"}
 SELECTED = "of=test"
 _OLD = 100_000
-"""A version that a cluster reaches long after it has forgotten its first."""
+"""A version that a cluster reaches long after it has discarded its first."""
 
 
 def version(kube: Kube) -> str:
     return kube.request("GET", kube.path(ConfigMap))["metadata"]["resourceVersion"]
 
 
-def test_tells_what_is_there_and_then_what_changes(admin: Kube) -> None:
+def test_begins_with_all_objects_then_sends_changes(admin: Kube) -> None:
     admin.create(config_map("a", labels=MINE, key="1"))
     events = admin.watch(ConfigMap, labelSelector=SELECTED)
 
@@ -99,7 +99,7 @@ def test_ends_when_its_time_is_over(admin: Kube) -> None:
     assert list(events) == []
 
 
-def test_from_a_forgotten_version_says_that_it_is_gone(admin: Kube) -> None:
+def test_a_discarded_version_is_gone(admin: Kube) -> None:
     if int(version(admin)) < _OLD:
         pytest.skip("this cluster is too young to have forgotten anything")
 
@@ -110,7 +110,7 @@ def test_from_a_forgotten_version_says_that_it_is_gone(admin: Kube) -> None:
     assert status["message"].startswith("too old resource version: 1 (")
 
 
-def test_from_what_is_no_version_is_refused(admin: Kube) -> None:
+def test_a_malformed_version_is_refused(admin: Kube) -> None:
     with pytest.raises(RefusedError) as error:
         next(admin.watch(ConfigMap, resourceVersion="x"))
 

@@ -1,4 +1,4 @@
-"""A real cluster comes round to some things a moment later."""
+"""Waiting for effects that a real cluster shows a moment later."""
 
 import time
 from collections.abc import Callable
