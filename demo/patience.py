@@ -27,6 +27,10 @@ A `juju status` costs a real client 0.1 to 0.3 s of CPU.
 """
 _SCALING = 120.0
 """Seconds in which Juju removes the pod of a removed unit, or never."""
+_SCALINGS = 4
+"""Times that an application is scaled up and down to have its pod removed."""
+_BETWEEN_SCALINGS = 10.0
+"""Seconds in which Juju begins to act on a changed scale."""
 _RETRYING = 30.0
 """Seconds in which Juju runs an interrupted hook again, or even twice."""
 _INTERRUPTED = -1
@@ -84,21 +88,35 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
 def remove_unit(juju: jubilant.Juju, app: str) -> None:
     """Remove a unit of an application, and wait until its pod is gone.
 
-    Juju 4.0.15 may remove the unit and leave its pod. It looks at the number of pods again when the
-    number of units changes, so this adds a unit and removes it.
+    Juju 4.0.15 scales the StatefulSet down only if it sees the dead unit before it removes it
+    from its database. If it does not, the pod stays until the scale of the application changes.
 
     Raises:
         jubilant.WaitError: a unit stays in error.
         TimeoutError: the model has not settled in time.
     """
     juju.remove_unit(app, num_units=1)
-    try:
-        settle(juju, min(_SCALING, juju.wait_timeout))
-    except TimeoutError:
-        juju.add_unit(app)
-        settle(juju)
-        juju.remove_unit(app, num_units=1)
-        settle(juju)
+    for _ in range(_SCALINGS):
+        try:
+            return settle(juju, min(_SCALING, juju.wait_timeout / _SCALINGS))
+        except TimeoutError:
+            _scale_up_and_down(juju, app)
+    return settle(juju)
+
+
+def _scale_up_and_down(juju: jubilant.Juju, app: str) -> None:
+    """Have Juju 4.0.15 scale a StatefulSet down that it has left with too many pods.
+
+    Before Juju scales up, it completes the scaling down. The scale returns to its value between
+    these two steps, which are 3 s apart, so that no unit is added and removed again.
+    """
+    scale = juju.status().apps[app].scale
+    juju.cli("scale-application", app, str(scale + 1))
+    with contextlib.suppress(UnknownError):
+        until(
+            lambda: rollouts.replicas(namespace(juju), app), lambda n: n <= scale, _BETWEEN_SCALINGS
+        )
+    juju.cli("scale-application", app, str(scale))
 
 
 def wait_until_unrelated(juju: jubilant.Juju, first: str, second: str) -> None:

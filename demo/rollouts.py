@@ -26,6 +26,17 @@ def unfinished(namespace: str, scales: Mapping[str, int]) -> list[str]:
     return [sentence for each in found for sentence in _differences(each, scales)]
 
 
+def replicas(namespace: str, app: str) -> int:
+    """Return the number of pods that the StatefulSet of an application asks for.
+
+    Raises:
+        UnknownError: there is no KUBECONFIG, no such StatefulSet, or the API does not answer.
+    """
+    with cluster.ask(namespace) as client:
+        found = client.get(StatefulSet, app)
+    return (found.spec and found.spec.replicas) or 0
+
+
 def _differences(found: dict[str, Any], scales: Mapping[str, int]) -> Iterator[str]:
     name = cluster.name(found)
     status: dict[str, Any] = found.get("status") or {}

@@ -96,25 +96,36 @@ def test_a_model_that_does_not_settle_says_what_is_missing(tmp_path: Path):
 TOO_MANY = status(producer=app("producer", {"producer/0": unit(), "producer/1": unit()}))
 
 
-def test_a_removed_unit_that_stays_is_removed_again(tmp_path: Path):
+def test_a_pod_that_stays_is_scaled_down_again(tmp_path: Path):
     script = Script(tmp_path, seconds=1)
-    script.answer("remove-unit", None, None)
-    script.answer("add-unit", None)
+    script.answer("remove-unit", None)
+    script.answer("scale-application", None, None, None)
     script.answer("status", TOO_MANY)
-    script.answer_after("add-unit", "status", ALONE)
+    script.answer_after("scale-application", "status", ALONE)
 
     patience.remove_unit(script.juju, "producer")
 
-    assert script.left("remove-unit") == 1
+    assert script.left("scale-application") == 1
 
 
-def test_a_unit_that_goes_is_removed_once(script: Script):
-    script.answer("remove-unit", None, None)
+def test_a_pod_that_never_goes_is_named(tmp_path: Path):
+    script = Script(tmp_path, seconds=0.4)
+    script.answer("remove-unit", None)
+    script.answer("scale-application", None)
+    script.answer("status", TOO_MANY)
+
+    with pytest.raises(TimeoutError, match="producer: expected 1 units, observed 2"):
+        patience.remove_unit(script.juju, "producer")
+
+
+def test_a_pod_that_goes_is_not_scaled_down_again(script: Script):
+    script.answer("remove-unit", None)
     script.answer("status", TOO_MANY, ALONE)
 
     patience.remove_unit(script.juju, "producer")
 
-    assert script.left("status") == script.left("remove-unit") == 1
+    assert script.left("status") == 1
+    assert script.left("scale-application") == 0
 
 
 FAILED = {"workload-status": {"current": "error", "message": "hook failed"}}

@@ -77,3 +77,14 @@ def test_without_a_cluster_rollouts_are_unknown(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(UnknownError):
         rollouts.unfinished("demo", {"scraper": 2})
+
+
+def test_the_number_of_pods_is_the_stateful_sets(store: Store):
+    put(store, COMPLETE)
+
+    assert rollouts.replicas("demo", "scraper") == 2
+
+
+def test_the_number_of_pods_of_no_stateful_set_is_unknown(store: Store):
+    with pytest.raises(UnknownError, match='"producer" not found'):
+        rollouts.replicas("demo", "producer")
