@@ -1,4 +1,4 @@
-"""Durations as Go writes them, in Juju's options and Pebble's layers."""
+"""Durations in Go's notation, for Juju's options and Pebble's layers."""
 
 import re
 
@@ -10,7 +10,7 @@ def seconds(duration: str) -> float:
     """Return the seconds of a duration such as `500ms`, `10s` or `1m30s`.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not a duration.
     """
     parts = _PART.findall(duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:

@@ -1,16 +1,16 @@
-"""What a Juju command can fail with."""
+"""The errors of Juju commands."""
 
 
 class JujuError(Exception):
-    """The command ran and failed: exit status 1, the message after `ERROR`."""
+    """Raised if a command fails: exit status 1, with the message after `ERROR`."""
 
 
 class UsageError(JujuError):
-    """The command line is wrong: exit status 2."""
+    """Raised if a command line is wrong: exit status 2."""
 
 
 class SilentError(JujuError):
-    """The command has already said why it ends, as a rule with exit status 1."""
+    """Raised after a command has printed its error itself. The exit status is usually 1."""
 
     def __init__(self, status: int = 1) -> None:
         super().__init__()

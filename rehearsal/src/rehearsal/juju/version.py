@@ -1,4 +1,4 @@
-"""The versions of Juju that can be rehearsed, and the differences between them."""
+"""The versions of Juju that the rehearsal supports, and their differences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A bundle file: what it asks for, and what is wrong with it before anything is done.
+"""Bundle files: their content, and their faults, which are found before anything is deployed.
 
 The messages and the order of the checks are those of `juju deploy`.
 """
@@ -37,7 +37,7 @@ class _Saas(pydantic.BaseModel):
 
 
 class _Document(pydantic.BaseModel):
-    """The shape of a bundle; keys that are not known are ignored, as Juju does."""
+    """The schema of a bundle. Like Juju, it ignores unknown keys."""
 
     bundle: str | None = None
     applications: dict[str, _Application | None] | None = None
@@ -75,7 +75,7 @@ class BundleApplication:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle with its overlays laid over it."""
+    """A bundle after its overlays were applied."""
 
     applications: Mapping[str, BundleApplication]
     relations: list[tuple[str, str]]
@@ -88,10 +88,10 @@ def read(path: Path, overlays: list[Path]) -> Bundle:
     Args:
         path: the bundle's file. Paths of charms are relative to its folder; further
             documents in it are overlays.
-        overlays: further files that are laid over it.
+        overlays: further files to apply to the bundle.
 
     Raises:
-        JujuError: if a file is not there or something in it is wrong; names all faults at once.
+        JujuError: if a file does not exist or has faults. The message names all faults.
     """
     base, *rest = _documents(path)
     for overlay in overlays:
@@ -120,7 +120,7 @@ def read(path: Path, overlays: list[Path]) -> Bundle:
 
 
 def is_bundle(path: Path) -> bool:
-    """Tell whether a path is that of a bundle rather than of a charm."""
+    """Return whether a path names a bundle, and not a charm."""
     return path.suffix in (".yaml", ".yml") and path.is_file()
 
 
@@ -138,7 +138,7 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 
 def _overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay an overlay over a bundle: mappings are merged, null removes, relations are added."""
+    """Apply an overlay to a bundle: it merges mappings, removes null values, and adds relations."""
     apps = dict(_section(base, "applications"))
     for name, spec in _section(over, "applications").items():
         if spec is None:

@@ -1,4 +1,4 @@
-"""Juju's controller: what commands do to models, applications and relations."""
+"""Juju's controller: the effects of commands on models, applications and relations."""
 
 import math
 import threading
@@ -22,15 +22,15 @@ from rehearsal.juju.version import JujuVersion
 from rehearsal.machine.confinement import Confinement
 
 _MOST_UNITS = 1000
-"""More would need more addresses than a run has."""
+"""A larger number would need more addresses than a run has."""
 
 
 class Controller:
-    """One controller with its models. Hold `lock` to read or change what it knows.
+    """One controller with its models. Hold `lock` to read or change its data.
 
     Args:
-        substrate: what it stands on.
-        order: chooses what comes next where Juju leaves it open.
+        substrate: Kubernetes, processes and folders.
+        order: chooses the next hook if Juju leaves the order open.
         juju: the version of Juju.
 
     Attributes:
@@ -48,14 +48,14 @@ class Controller:
         self._hook_runner = HookRunner(self.models, self.lock, self._lifecycle, substrate, order)
 
     def stop(self) -> None:
-        """Stop running hooks, and everything that runs in pods."""
+        """Stop running hooks, and all processes in pods."""
         self._hook_runner.stop()
         units = [unit for model in self.models.values() for unit in model.units()]
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._lifecycle.stop_containers, units))
 
     def wake(self) -> None:
-        """Have it look for hooks to run. Takes no lock."""
+        """Start a search for hooks to run. Takes no lock."""
         self._hook_runner.wake()
 
     def changed(self) -> None:
@@ -78,7 +78,7 @@ class Controller:
     def configure_model(
         self, model: Model, changes: Mapping[str, ConfigValue], reset: Iterable[str] = ()
     ) -> None:
-        """Set and reset options of a model; units that wait by the old ones begin anew."""
+        """Set and reset options of a model. Units that wait by the old options start over."""
         kept = {name: value for name, value in model.config.items() if name not in set(reset)}
         before, model.config = model.config, kept | dict(changes)
         try:
@@ -127,7 +127,7 @@ class Controller:
         self.scale(app, app.scale)
 
     def scale(self, app: Application, scale: int) -> None:
-        """Set how many units an application has; the highest numbers go first."""
+        """Set the number of units of an application. Units with the highest numbers leave first."""
         if scale > _MOST_UNITS:
             raise JujuError(f"{scale} units are more than can be rehearsed ({_MOST_UNITS})")
         if app.dying and scale:
@@ -142,7 +142,7 @@ class Controller:
     def remove_application(self, app: Application, *, force: bool = False) -> None:
         """Begin to remove an application: its relations end, its units leave.
 
-        With `force`, they leave without running a hook.
+        With `force`, the units leave without running a hook.
         """
         app.dying = True
         for relation in app.relations:
@@ -153,21 +153,21 @@ class Controller:
         self._lifecycle.tidy(app)
 
     def refresh(self, app: Application, charm: Charm) -> None:
-        """Give an application another revision of its charm; its pods are replaced one by one."""
+        """Give an application another revision of its charm, which replaces its pods one by one."""
         app.charm = charm
         self._on.cluster.apply(app)
         self.changed()
 
     def resolve(self, unit: Unit, *, retry: bool) -> None:
-        """Have a unit in error run its hook again, or go on without it."""
+        """Let a unit in error run its hook again, or skip it."""
         unit.retry_at = 0.0
         unit.skip = not retry
         self.changed()
 
     def integrate(self, model: Model, ends: tuple[End, End]) -> Relation:
-        """Relate two applications of a model, or one of it and one that it consumes.
+        """Relate two applications of a model, or an application and a consumed offer.
 
-        A relation has a number in each of the models in which it is.
+        A relation has a number in each of its models.
         """
         _refuse(model, ends)
         saas = next((end.saas for end in ends if end.saas), None)
@@ -182,7 +182,7 @@ class Controller:
         return relation
 
     def remove_relation(self, relation: Relation) -> None:
-        """Begin to remove a relation: its units hear of it, then it is gone."""
+        """Begin to remove a relation. It is gone after its units have run their hooks."""
         relation.dying = True
         for side in relation.sides:
             self._lifecycle.tidy(side.app)
@@ -225,7 +225,7 @@ class Controller:
         there.app, there.endpoints = offer.app, offer.endpoints
 
     def remove_offer(self, offer: Offer, *, force: bool = False) -> None:
-        """Withdraw an offer; with `force` also one that is used, which ends its relations."""
+        """Withdraw an offer. With `force`, also withdraw an offer in use, and end its relations."""
         number = len(offer.connections)
         if number and not force:
             used = f"offer has {number} relation{'s' if number > 1 else ''}"
@@ -235,7 +235,7 @@ class Controller:
         del offer.app.model.offers[offer.name]
 
     def consume(self, model: Model, offer: Offer, name: str) -> Saas:
-        """Make an offer of another model known in a model; again, if it is."""
+        """Consume an offer of another model in a model. Consuming it again has no effect."""
         there = model.saas.get(name)
         if there and there.offer is not offer and not there.offer.removed:
             raise JujuError(
@@ -251,7 +251,7 @@ class Controller:
         return model.saas[name]
 
     def remove_saas(self, saas: Saas) -> None:
-        """Begin to forget an offer that a model consumes; its relations end first."""
+        """Begin to remove a consumed offer from a model. Its relations end first."""
         saas.dying = True
         for relation in saas.relations:
             self.remove_relation(relation)
@@ -275,10 +275,10 @@ class Controller:
         return self._on.processes.temporary
 
     def execute(self, program: UnitCommand, timeout: float) -> "CompletedProcess[str]":
-        """Run a program of a unit. Takes no lock.
+        """Run a unit's command. Takes no lock.
 
         Raises:
-            TimeoutError: it has not ended in so many seconds, and was stopped.
+            TimeoutError: the command has not ended in this time, and was stopped.
         """
         return run(program, self._on.processes, timeout)
 
@@ -294,7 +294,7 @@ class Controller:
 
 
 def _seen_as(end: End, saas: Saas | None) -> str:
-    """Return the name by which the other side of a relation knows an end's application."""
+    """Return the name of an end's application on the other side of a relation."""
     return end.name if saas is None or end.saas else saas.alias(end.app)
 
 
@@ -317,7 +317,7 @@ def _refuse(model: Model, ends: tuple[End, End]) -> None:
 
 
 def _taken(ends: tuple[End, End], there: Relation) -> str:
-    """Return the error of Juju 3.6 for a relation that is there already."""
+    """Return the error of Juju 3.6 for a relation that already exists."""
     name = key(ends)
     state = "is dying, but not yet removed" if there.dying else "(already exists)"
     return (
@@ -327,7 +327,7 @@ def _taken(ends: tuple[End, End], there: Relation) -> str:
 
 
 def _exists(ends: tuple[End, End]) -> str:
-    """Return the error of Juju 4 for a relation that is there already, alive or dying."""
+    """Return the error of Juju 4 for a relation that already exists, alive or dying."""
     first, second = (f"{end.name}:{end.endpoint.name}" for end in ends)
     return (
         f'adding relation between endpoints "{first}" and "{second}": '

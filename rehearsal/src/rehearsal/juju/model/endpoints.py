@@ -1,4 +1,4 @@
-"""Which endpoints `juju integrate a b` means: Juju's rules and messages."""
+"""The endpoints of `juju integrate a b`: Juju's rules and messages."""
 
 import re
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*")
 
 @dataclass(frozen=True)
 class End:
-    """One end of a relation that is to be: an endpoint of an application.
+    """One end of a future relation: an endpoint of an application.
 
     Attributes:
-        name: what the model calls the application.
-        saas: by which it is reached, if it is of another model.
+        name: the name of the application in the model.
+        saas: the consumed offer, if the application is in another model.
     """
 
     name: str
@@ -27,16 +27,16 @@ class End:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError unless the name may be an application's."""
+    """Raise UsageError unless the name is a legal name of an application."""
     if not _NAME.fullmatch(name):
         raise UsageError(f'invalid application name "{name}"')
 
 
 def infer(model: Model, first: str, second: str) -> tuple[End, End]:
-    """Return the two ends that `app` or `app:endpoint`, given twice, can mean together.
+    """Return the two ends that a pair of `app` or `app:endpoint` can mean.
 
     Raises:
-        JujuError: if an application or endpoint is not there, or none or more than one pair fits.
+        JujuError: if an application or endpoint does not exist, or not exactly one pair fits.
     """
     pairs = [
         (a, b)
@@ -54,7 +54,7 @@ def find(model: Model, first: str, second: str) -> Relation:
     """Return the relation that the two ends name.
 
     Raises:
-        JujuError: if there is none.
+        JujuError: if there is no such relation.
     """
     found = [
         relation

@@ -1,4 +1,4 @@
-"""Units come and go: their pods, what runs in them, and what is left when nobody needs it."""
+"""The life of units: their pods, the processes in these, and the removal of dying objects."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Environment = Callable[[Unit], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Substrate:
-    """What Juju stands on.
+    """The substrate of Juju.
 
     Attributes:
         cluster: Kubernetes.
@@ -37,12 +37,12 @@ class Substrate:
 
 
 class Lifecycle:
-    """Adds and removes units and what belongs to them. Its callers hold the controller's lock.
+    """Adds and removes units with their pods. Its callers hold the controller's lock.
 
     Args:
-        models: by name; a model goes when the last of its applications has gone.
-        substrate: what it stands on.
-        wake: is called when a unit may have something new to hear. Takes no lock.
+        models: the models by name. A dying model is removed after the last of its applications.
+        substrate: Kubernetes, processes and folders.
+        wake: is called when a unit may have a new hook to run. Takes no lock.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Lifecycle:
         return tell
 
     def stop_containers(self, unit: Unit) -> None:
-        """Stop all that runs in a unit's pod."""
+        """Stop all processes in a unit's pod."""
         for container in unit.pod.containers.values() if unit.pod else ():
             container.stop()
 
@@ -113,14 +113,14 @@ class Lifecycle:
             self._start_pod(unit)
 
     def _leave_alone(self, unit: Unit) -> None:
-        """Leave a unit without a pod for a while, which ends its actions."""
+        """Keep a unit without a pod for some time, which ends its actions."""
         unit.pod, unit.pod_due = None, time.monotonic() + self._on.delay
         unit.agent = Status("lost", "agent is not communicating with the server")
         while unit.tasks:
             unit.tasks.popleft().terminate()
 
     def start_due_pods(self) -> None:
-        """Start the pods of the units that have been without one for long enough."""
+        """Start the pods of the units that have waited for one long enough."""
         for model in self._models.values():
             for unit in model.units():
                 if unit.pod is None and unit.pod_due <= time.monotonic():
@@ -142,7 +142,7 @@ class Lifecycle:
         self._on.cluster.apply(app)
 
     def remove_relation(self, relation: Relation) -> None:
-        """Remove a relation that one unit has not left; it goes with that unit's pod."""
+        """Remove a relation that one unit has not left. That unit's pod takes it along."""
         relation.removed = True
         for side in relation.sides:
             if not any(side.id in unit.seen.relations for unit in side.app.units.values()):
@@ -150,7 +150,7 @@ class Lifecycle:
                 self._drop(side.app)
 
     def replace_deleted_pods(self) -> None:
-        """Have the pods that somebody deleted replaced, as a StatefulSet's are."""
+        """Replace the pods that a user deleted, as a StatefulSet does."""
         deleted = self._on.cluster.take_deleted()
         for model in self._models.values():
             for unit in model.units():
@@ -158,7 +158,7 @@ class Lifecycle:
                     unit.pod.revision = ""
 
     def tidy(self, app: Application) -> None:
-        """Add an application's missing units; drop what is dying and of which all have heard."""
+        """Add an application's missing units, and remove dying objects that all units know of."""
         for number in range(app.scale):
             if number not in app.units:
                 self.add_unit(app, number)
@@ -176,7 +176,7 @@ class Lifecycle:
         self.tidy_model(model)
 
     def tidy_model(self, model: Model) -> None:
-        """Drop what a model consumed and no longer does, and the model when it is to go."""
+        """Remove a model's dying consumed offers, and the model itself if it is dying and empty."""
         for saas in list(model.saas.values()):
             if (saas.dying or model.dying) and not saas.relations:
                 del model.saas[saas.name]
@@ -186,7 +186,7 @@ class Lifecycle:
 
 
 def _is_told(relation: Relation) -> bool:
-    """Tell whether every unit on both sides has heard that a relation ended."""
+    """Return whether every unit on both sides knows that a relation has ended."""
     return not any(
         side.id in unit.seen.relations
         for side in relation.sides

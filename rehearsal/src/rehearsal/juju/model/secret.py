@@ -1,7 +1,7 @@
-"""Secrets as the controller keeps them: revisions, who may read them, who reads which.
+"""Secrets in the controller: their revisions, their grants, and the revision of each reader.
 
-A secret goes with its owner and a grant with its relation. Nothing has to clean up: whether owner,
-relation and reader are still there is looked up when it matters.
+A secret ends with its owner, and a grant with its relation. No code has to clean up, since each use
+looks up whether owner, relation and reader still exist.
 """
 
 import secrets
@@ -31,12 +31,12 @@ class Revision:
 
 @dataclass
 class View:
-    """What a unit makes of a secret that it has read.
+    """A unit's view of a secret that it has read.
 
     Attributes:
         tracked: the revision that it reads.
-        told: the latest revision of which it has heard.
-        label: what it calls the secret.
+        told: the latest revision that the unit knows.
+        label: the unit's label for the secret.
     """
 
     tracked: int
@@ -50,11 +50,11 @@ class Secret:
 
     Attributes:
         owner: a unit, an application, or None for the user.
-        label: what its owner calls it; the name of a user's secret.
-        grants: who may read it, and over which relation; None for a user's secret.
-        views: by unit that has read it.
-        obsolete: revisions of which the owner has heard that nobody reads them.
-        auto_prune: whether such revisions of a user's secret go by themselves.
+        label: the owner's label, or the name of a user's secret.
+        grants: its readers, each with the relation of the grant, which is None for a user's secret.
+        views: the views of the units that have read it.
+        obsolete: revisions that the owner knows to have no reader.
+        auto_prune: whether such revisions of a user's secret are removed automatically.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Secret:
 
     @property
     def unused(self) -> list[int]:
-        """The revisions but the latest that nobody reads."""
+        """The revisions without a reader, except for the latest one."""
         used = {v.tracked for unit, v in self.views.items() if self.is_readable_by(unit)}
         return [number for number in self.revisions if number != self.latest and number not in used]
 
@@ -89,16 +89,16 @@ class Secret:
         self.prune()
 
     def prune(self) -> None:
-        """Drop the revisions that nobody reads, if the user wants that."""
+        """Drop the revisions without a reader, if the user wants that."""
         for number in self.unused if self.auto_prune else ():
             del self.revisions[number]
 
     def is_owned_by(self, unit: "Unit") -> bool:
-        """Tell whether it belongs to a unit or to its application."""
+        """Return whether it belongs to a unit or to the unit's application."""
         return self.owner is unit or self.owner is unit.app
 
     def is_readable_by(self, unit: "Unit") -> bool:
-        """Tell whether a unit may read it."""
+        """Return whether a unit may read it."""
         return unit.is_there and (self.is_owned_by(unit) or self._is_granted_to(unit))
 
     def _is_granted_to(self, unit: "Unit") -> bool:
@@ -115,12 +115,12 @@ def new_id() -> str:
 
 
 def known(model: "Model") -> dict[str, Secret]:
-    """Return the secrets of a model whose owners are there, by identifier."""
+    """Return the secrets of a model whose owners still exist, by identifier."""
     return {s.id: s for s in model.secrets.values() if s.owner is None or s.owner.is_there}
 
 
 def within_reach(unit: "Unit") -> Iterator[Secret]:
-    """Yield the secrets of the unit's model and of those to which relations lead."""
+    """Yield the secrets of the unit's model and of the models that its relations lead to."""
     models = [unit.app.model, *(r.other(unit.app).app.model for r in unit.app.relations)]
     for model in dict.fromkeys(models):
         yield from known(model).values()
@@ -132,12 +132,12 @@ def readable(unit: "Unit") -> list[Secret]:
 
 
 def denied(unit: "Unit") -> frozenset[str]:
-    """Return the identifiers of secrets that a unit could come to know and may not read."""
+    """Return the identifiers of secrets that a unit could learn and may not read."""
     return frozenset(s.id for s in within_reach(unit) if not s.is_readable_by(unit))
 
 
 def hooks(unit: "Unit") -> Iterator[Hook]:
-    """Yield the hooks with which a unit hears of secrets."""
+    """Yield the hooks that tell a unit about secrets."""
     for secret in readable(unit):
         if not secret.is_owned_by(unit):
             view = secret.views.get(unit)
@@ -150,7 +150,7 @@ def hooks(unit: "Unit") -> Iterator[Hook]:
 
 
 def record(unit: "Unit", hook: Hook, latest: Mapping[str, int]) -> None:
-    """Note that a hook has told a unit of a secret.
+    """Record that a hook has told a unit about a secret.
 
     Args:
         unit: the unit.
@@ -165,7 +165,7 @@ def record(unit: "Unit", hook: Hook, latest: Mapping[str, int]) -> None:
 
 
 def context(unit: "Unit") -> list[SecretContext]:
-    """Return the secrets that a unit may read as it sees them."""
+    """Return the secrets that a unit may read, from its point of view."""
     return [_context(unit, secret) for secret in readable(unit)]
 
 
@@ -199,7 +199,7 @@ def _grants(unit: "Unit", secret: Secret) -> dict[int, set[str]]:
 
 
 def _remotes(unit: "Unit", relation: "Relation") -> "dict[str, Grantee]":
-    """Return who is on the other side of a relation, by name as seen here."""
+    """Return the other side of a relation, by its name on this side."""
     other = relation.other(unit.app)
     units = {f"{other.seen_as}/{number}": each for number, each in other.app.units.items()}
     return {other.seen_as: other.app, **units}
@@ -211,12 +211,12 @@ def commit(
     after: Iterable[SecretContext],
     removed: Iterable[tuple[str, int]],
 ) -> None:
-    """Take over what a hook has done with secrets.
+    """Apply the changes that a hook made to secrets.
 
     Args:
         unit: the unit that ran it.
-        before: the secrets as it found them.
-        after: the secrets as it left them.
+        before: the secrets at its start.
+        after: the secrets at its end.
         removed: identifiers and revisions that it has removed.
     """
     found, left = {s.id: s for s in before}, {s.id: s for s in after}

@@ -1,7 +1,7 @@
-"""What Juju's controller knows: models, applications, units, relations, offers.
+"""The controller's data: models, applications, units, relations and offers.
 
-Plain data. The controller changes it on commands and hook results; the resolver reads from it what
-each unit has yet to be told.
+Commands and hook results change it through the controller. The resolver compares it with the facts
+that each unit has been told, to find the unit's next hook.
 """
 
 import collections
@@ -36,7 +36,7 @@ LogLine = tuple[float, str, str, str]
 
 @dataclass(frozen=True)
 class Status:
-    """A status with the time since which it has been so."""
+    """A status, and the time at which it was set."""
 
     current: str
     message: str = ""
@@ -45,13 +45,13 @@ class Status:
 
 @dataclass
 class Bag:
-    """One databag. The version tells a unit whether it has seen the content."""
+    """One databag. Its version tells whether a unit has seen the content."""
 
     content: dict[str, str] = field(default_factory=dict[str, str])
     version: int = 0
 
     def replace(self, content: Mapping[str, str]) -> None:
-        """Take over what a hook wrote."""
+        """Replace the content with the one that a hook wrote."""
         if content != self.content:
             self.content = dict(content)
             self.version += 1
@@ -75,19 +75,19 @@ class Task:
     done: threading.Event = field(default_factory=threading.Event)
 
     def finish(self, status: str, message: str, return_code: int = 0) -> None:
-        """Note how it ended, for whoever waits for it."""
+        """Record the end of the task, and wake its waiters."""
         self.status, self.message, self.return_code = status, message, return_code
         self.completed = time.time()
         self.done.set()
 
     def terminate(self) -> None:
-        """Note that the pod in which it ran has gone."""
+        """Record that the pod of the task is gone."""
         self.finish("failed", "terminated", return_code=-1)
 
 
 @dataclass
 class SeenRelation:
-    """What a unit has been told of a relation: whom it met, and which versions of whose bag."""
+    """A unit's knowledge of a relation: the units that joined, and the versions of their bags."""
 
     joined: list[str] = field(default_factory=list[str])
     versions: dict[str, int] = field(default_factory=dict[str, int])
@@ -95,11 +95,11 @@ class SeenRelation:
 
 @dataclass
 class Seen:
-    """The facts that a unit has been told, from which its next hooks follow.
+    """The facts that a unit knows, from which its next hooks follow.
 
     Attributes:
         queued: the hook that Juju has queued, which comes before any other.
-        down: checks that it knows to be down, with their containers.
+        down: checks that the unit knows to be down, with their containers.
     """
 
     installed: bool = False
@@ -120,9 +120,9 @@ class Pod:
 
     Attributes:
         ip: its address.
-        revision: of the template it was made from; it is replaced when there is a newer one.
+        revision: the revision of its template. A newer template replaces the pod.
         environment: variables that the charm code in it gets, such as KUBECONFIG.
-        containers: those of the workload, by name.
+        containers: the containers of the workload, by name.
         charm: the charm that runs in it, until it is replaced.
         running: the containers whose Pebble the charm can connect to.
     """
@@ -184,7 +184,7 @@ class Unit:
 
     @property
     def is_there(self) -> bool:
-        """Whether it has not been removed."""
+        """Whether the controller still has it."""
         return self.app.is_there and self.app.units.get(self.number) is self
 
 
@@ -215,7 +215,7 @@ class Application:
         return self.model.apps.get(self.name) is self
 
     def settings(self, charm: Charm | None = None) -> dict[str, ConfigValue]:
-        """Return the options as a revision of the charm sees them, by default the latest."""
+        """Return the options as a revision of the charm sees them, by default the latest one."""
         charm = charm or self.charm
         own = {name: value for name, value in self.config.items() if name in charm.options}
         return charm.defaults() | own
@@ -238,7 +238,7 @@ class Side:
     unit_bags: dict[Unit, Bag] = field(default_factory=dict[Unit, Bag])
 
     def key(self, model: "Model") -> str:
-        """Return application and endpoint as a model knows them, such as `web:db`."""
+        """Return application and endpoint by their names in a model, such as `web:db`."""
         name = self.app.name if self.app.model is model else self.seen_as
         return f"{name}:{self.endpoint.name}"
 
@@ -248,8 +248,8 @@ class Relation:
     """A relation: two sides, or one of a peer relation.
 
     Attributes:
-        saas: by which it leads to an application of another model.
-        removed: whether the controller has removed it, while a unit has not left it.
+        saas: the consumed offer by which the relation leads to another model, if it does.
+        removed: whether the controller has removed it although a unit has not left it.
     """
 
     sides: tuple[Side, ...]
@@ -262,7 +262,7 @@ class Relation:
         return next(side for side in self.sides if side.app is app)
 
     def other(self, app: Application) -> Side:
-        """Return the side of the other application; of a peer relation, the same."""
+        """Return the side of the other application, or the same side for a peer relation."""
         return next((side for side in self.sides if side.app is not app), self.sides[0])
 
     def key(self, model: "Model") -> str:
@@ -283,27 +283,27 @@ class Offer:
 
     @property
     def url(self) -> str:
-        """What other models call it by, such as `admin/demo.web`."""
+        """The name of the offer in other models, such as `admin/demo.web`."""
         return f"{USER}/{self.app.model.name}.{self.name}"
 
     @property
     def removed(self) -> bool:
-        """Whether it is no longer there."""
+        """Whether the controller has removed it."""
         return self.app.model.offers.get(self.name) is not self
 
     @property
     def connections(self) -> list[Relation]:
-        """The relations over it."""
+        """The relations that use it."""
         return [r for r in self.app.relations if r.saas and r.saas.offer is self]
 
 
 @dataclass(eq=False)
 class Saas:
-    """An offer of another model as a model that consumes it knows it.
+    """An offer of another model, as the consuming model knows it.
 
     Attributes:
-        aliases: the names by which the offering model knows applications of the consuming one, if
-            it has one name for all relations of an application.
+        aliases: the names of the consuming model's applications in the offering model, if all
+            relations of an application share one name.
     """
 
     name: str
@@ -356,7 +356,7 @@ class Model:
         return {**MODEL_DEFAULTS, **self.config}
 
     def retries_hooks(self) -> bool:
-        """Tell whether a hook that failed is run again by itself."""
+        """Return whether Juju runs a failed hook again without being told."""
         return bool(self.settings()["automatically-retry-hooks"])
 
     def update_status_interval(self) -> float:
@@ -370,7 +370,7 @@ class Model:
 
     @property
     def relations(self) -> list[Relation]:
-        """The relations in which its applications take part."""
+        """Return the relations of the model's applications."""
         found = (r for app in self.apps.values() for r in app.relations if not r.removed)
         return list(dict.fromkeys(found))
 
