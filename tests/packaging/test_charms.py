@@ -1,6 +1,7 @@
 """The charms' metadata: fit for charmcraft, of one mind with the code, and readable on Charmhub."""
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,28 @@ def test_all_that_a_user_meets_is_described(charm: Path):
 
     assert len(met) > 1
     assert [name for name, spec in met.items() if not spec.get("description")] == []
-    assert all(url.startswith("https://") for url in metadata["links"].values())
+
+
+def test_every_endpoint_says_whether_it_is_optional(charm: Path):
+    assert [
+        name for name, spec in endpoints(metadata_of(charm)).items() if "optional" not in spec
+    ] == []
+
+
+def test_links_are_those_that_a_listing_on_charmhub_needs(charm: Path):
+    links = metadata_of(charm)["links"]
+
+    assert set(links) == {"documentation", "issues", "source", "website"}
+    assert all(url.startswith("https://") for url in links.values())
+
+
+def test_the_packed_charm_has_icon_and_license(charm: Path):
+    assert section(metadata_of(charm), "parts", "files")["stage"] == ["icon.svg", "LICENSE"]
+    assert (charm / "LICENSE").read_bytes() == (charm.parents[1] / "LICENSE").read_bytes()
+
+
+def test_charm_code_is_executable(charm: Path):
+    assert os.access(charm / "src" / "charm.py", os.X_OK)
 
 
 def test_the_icon_is_square_and_needs_nothing_else(charm: Path):
