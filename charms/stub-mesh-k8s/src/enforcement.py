@@ -1,101 +1,105 @@
-"""Which kind of policies the cluster gets; what was written of the other kind is deleted."""
+"""Enforcement of policies: selects AuthorizationPolicies or NetworkPolicies and applies them."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import lightkube
 import ops
-from lightkube.resources.core_v1 import Pod
 
-import config
-import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
     IstioNotInstalledError,
+    MeshPolicy,
     Refusal,
     Review,
 )
+from configuration import Config
 from istio import AuthorizationPolicies, IstioNotRunningError
 from network_policies import NetworkPolicies
 
 logger = logging.getLogger(__name__)
 
-Kind = AuthorizationPolicies | NetworkPolicies
+Enforcement = Literal["authorization-policy", "network-policy", "none"]
+Manager = AuthorizationPolicies | NetworkPolicies
 
 
-def enforce(charm: ops.CharmBase, options: config.Config, review: Review) -> mesh.Outcome:
-    """Make the cluster have the policies that the options and the review ask for, and no others.
+@dataclass(frozen=True)
+class Outcome:
+    """The policies that the cluster has after an event.
+
+    Args:
+        enforcement: the kind of policies that enforces them.
+        accepted: the policies in force; with the enforcement `none`, those that would be.
+        refused: the policies that are not applied, with reasons.
+        unenforced: the limits of the enforcement, in words, if there are any.
+    """
+
+    enforcement: Enforcement
+    accepted: Sequence[MeshPolicy]
+    refused: Sequence[Refusal]
+    unenforced: str = ""
+
+
+def enforce(charm: ops.CharmBase, options: Config, review: Review) -> Outcome:
+    """Apply the accepted policies as the options say, and delete all other policies of the charm.
 
     Raises:
         lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
     """
-    kinds = _kinds(charm)
-    wanted = [kind for kind in kinds if options.enforcement in ("auto", kind.name)]
-    used, outcome = _write(wanted, options, review)
-    # Not before the others are there: whoever is allowed by both is never denied.
-    for kind in kinds:
-        if kind is not used:
-            kind.delete()
+    managers = _managers(charm)
+    selected = [each for each in managers if options.enforcement in ("auto", each.kind)]
+    outcome = _apply(selected, options, review)
+    # Delete last, so that an update never denies a call that is allowed before and after it.
+    for manager in managers:
+        if manager.kind != outcome.enforcement:
+            manager.delete()
     return outcome
 
 
+def status(outcome: Outcome, options: Config) -> ops.StatusBase:
+    """Return the status of a unit that has applied policies."""
+    if outcome.enforcement == "none" and options.enforcement != "none":
+        return ops.BlockedStatus(outcome.unenforced)
+    notes = [outcome.unenforced] if outcome.unenforced else []
+    if outcome.refused:
+        notes.append(f"refused policies: {len(outcome.refused)}; run the action policies")
+    return ops.ActiveStatus("; ".join(notes))
+
+
 def clean_up(charm: ops.CharmBase) -> None:
-    """Delete all that the charm made. Who is not trusted has made nothing.
+    """Delete all policies of the charm. A charm without trust cannot have created any.
 
     Raises:
         lightkube.ApiError: Kubernetes failed.
     """
-    for kind in _kinds(charm):
+    for manager in _managers(charm):
         try:
-            kind.delete()
+            manager.delete()
         except lightkube.ApiError as error:
             if error.status.code != 403:
                 raise
-            logger.warning("No %s deleted: %s", kind.name, error)
+            logger.warning("Cannot delete policies of kind %s: %s", manager.kind, error)
 
 
-def members(models: Iterable[str], labels: Mapping[str, str]) -> frozenset[mesh.Member]:
-    """Return who has a pod with these labels in these models, whoever put them there.
-
-    Raises:
-        lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
-    """
-    client: Any = lightkube.Client()  # what lightkube does not type in full is Any
-    return frozenset(
-        (model, pod.metadata.labels.get("app.kubernetes.io/name", ""))
-        for model in models
-        for pod in client.list(Pod, namespace=model, labels=dict(labels))
-    )
-
-
-def _kinds(charm: ops.CharmBase) -> Sequence[Kind]:
-    """Return both kinds, in the order in which `auto` tries them."""
+def _managers(charm: ops.CharmBase) -> Sequence[Manager]:
+    """Return the managers of both kinds, in the order in which `auto` tries them."""
     client = lightkube.Client(field_manager=charm.app.name)
     return AuthorizationPolicies(charm, client), NetworkPolicies(charm, client)
 
 
-def _write(
-    kinds: Sequence[Kind], options: config.Config, review: Review
-) -> tuple[Kind | None, mesh.Outcome]:
-    """Write the first kind that the cluster enforces, and return it with what came of it."""
-    obstacle, idle = f"enforcement={options.enforcement}", ""
-    for kind in kinds:
+def _apply(managers: Sequence[Manager], options: Config, review: Review) -> Outcome:
+    """Apply the policies with the first manager whose kind of policies the cluster enforces."""
+    obstacles: list[str] = []
+    for manager in managers:
         try:
-            refused = kind.reconcile(review.accepted, options)
-        except IstioNotInstalledError as error:
-            obstacle = f"{obstacle}, and {error}"
-        except IstioNotRunningError as error:
-            idle = str(error)
+            refused, limits = manager.reconcile(review.accepted, options)
+        except (IstioNotInstalledError, IstioNotRunningError) as error:
+            obstacles.append(str(error))
         else:
-            unenforced = "; ".join(filter(None, (idle, kind.unenforced)))
-            return kind, _outcome(kind, unenforced, review, refused)
-    unenforced = f"nothing is enforced: {obstacle}"
-    return None, mesh.Outcome(review.accepted, review.refused, "none", unenforced)
-
-
-def _outcome(
-    kind: Kind, unenforced: str, review: Review, refused: Sequence[Refusal]
-) -> mesh.Outcome:
-    unfit = [refusal.policy for refusal in refused]
-    accepted = [policy for policy in review.accepted if policy not in unfit]
-    return mesh.Outcome(accepted, [*review.refused, *refused], kind.name, unenforced)
+            unfit = [refusal.policy for refusal in refused]
+            accepted = [policy for policy in review.accepted if policy not in unfit]
+            unenforced = "; ".join([*obstacles, *limits])
+            return Outcome(manager.kind, accepted, [*review.refused, *refused], unenforced)
+    reasons = ", and ".join([f"enforcement={options.enforcement}", *obstacles])
+    return Outcome("none", review.accepted, review.refused, f"nothing is enforced: {reasons}")

@@ -1,15 +1,13 @@
-"""AuthorizationPolicies: who may call whom, for Istio to enforce."""
+"""AuthorizationPolicies, which Istio enforces."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightkube
 import ops
 from lightkube.generic_resource import GenericNamespacedResource
 from lightkube.resources.core_v1 import Pod
 
-import config
-import mesh
 from charms.istio_beacon_k8s.v0.service_mesh import (
     MeshPolicy,
     MeshType,
@@ -17,67 +15,70 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
     Refusal,
     authorization_policy_resource,
 )
+from configuration import Config
 
 
 class IstioNotRunningError(Exception):
-    """Nothing in the cluster would enforce AuthorizationPolicies."""
+    """No part of Istio runs that would enforce AuthorizationPolicies."""
 
 
 class AuthorizationPolicies:
-    """Keeps the charm's AuthorizationPolicies as they should be."""
+    """Keeps the AuthorizationPolicies of the charm in the desired state."""
 
-    name: mesh.Enforcement = "authorization-policy"
+    kind: Literal["authorization-policy"] = "authorization-policy"
 
     def __init__(self, charm: ops.CharmBase, client: lightkube.Client) -> None:
         self._charm = charm
         self._client = client
         self._manager = PolicyResourceManager(charm, client)
-        self.unenforced = ""
 
     def reconcile(
-        self, policies: Sequence[MeshPolicy], options: config.Config
-    ) -> Sequence[Refusal]:
-        """Write these policies, delete all others, and return those that Istio would not have.
+        self, policies: Sequence[MeshPolicy], options: Config
+    ) -> tuple[Sequence[Refusal], Sequence[str]]:
+        """Apply these policies, and delete the other ones of the charm.
+
+        Returns:
+            The policies that cannot be applied, and the limits of the enforcement, in words.
 
         Raises:
             IstioNotInstalledError: the cluster has no AuthorizationPolicies.
-            IstioNotRunningError: no Istio runs, and the options leave the choice to the charm.
+            IstioNotRunningError: Istio is not running, and the option `enforcement` is `auto`.
             lightkube.ApiError: Kubernetes refused or failed; see `kubernetes_errors`.
         """
-        self.unenforced = idle(self._client, options.labels)
-        if self.unenforced and options.enforcement == "auto":
-            raise IstioNotRunningError(self.unenforced)
+        limits = _why_idle(self._client, options.labels)
+        if limits and options.enforcement == "auto":
+            raise IstioNotRunningError(*limits)
         apps = [relation.app.name for relation in self._charm.model.relations["service-mesh"]]
-        nothing = allow_nothing(self._charm.app.name, apps) if options.hardened else []
-        if not (policies or nothing):
-            # It is as important as ever to know whether the cluster has AuthorizationPolicies.
-            self._manager.delete(ignore_missing=False)
-            return []
-        return self._manager.reconcile(policies, MeshType.istio, nothing)
+        nothing = _allow_nothing(self._charm.app.name, apps) if options.hardened else []
+        if policies or nothing:
+            return self._manager.reconcile(policies, MeshType.istio, nothing), limits
+        # This also raises IstioNotInstalledError, which the manager's reconcile would ignore.
+        self._manager.delete(ignore_missing=False)
+        return [], limits
 
     def delete(self) -> None:
-        """Delete all of them, if the cluster knows what they are."""
+        """Delete all AuthorizationPolicies of the charm, if the cluster has that resource."""
         self._manager.delete()
 
 
-def idle(client: Any, labels: Mapping[str, str]) -> str:
-    """Return why no AuthorizationPolicy is enforced on pods with these labels, if so.
+def _why_idle(client: Any, labels: Mapping[str, str]) -> list[str]:
+    """Return the reason why Istio enforces no policy on pods with these labels, if there is one.
 
-    The definition of the resource enforces nothing. In ambient mode a ztunnel on each node does;
-    otherwise the sidecars that istiod injects do. Both carry the label `app` in Istio's own charts.
+    The resource definition alone enforces nothing. In ambient mode, a ztunnel on each node does.
+    Otherwise the sidecars do that istiod injects. Istio's own charts label both with `app`.
     """
     program = "ztunnel" if labels.get("istio.io/dataplane-mode") == "ambient" else "istiod"
     running = {"status.phase": "Running"}
     pods = client.list(Pod, namespace="*", labels={"app": program}, fields=running)
-    return "" if any(True for _ in pods) else f"Istio is not running (no {program} pod)"
+    return [] if any(pods) else [f"Istio is not running (no {program} pod)"]
 
 
-def allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedResource]:
-    """Return policies that allow nothing, so that what no other policy allows is denied.
+def _allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedResource]:
+    """Return policies that allow nothing, so that Istio denies the calls that no policy allows.
 
-    The first is for every pod on the mesh in the model, whose ztunnel decides by source and port.
-    A waypoint, which decides on calls to a Service, takes only policies that target one, hence one
-    for each application.
+    The first one selects every pod in the model that is on the mesh. A ztunnel enforces it by
+    source and port. A waypoint decides on calls to a Service, and reads only the policies that
+    target a Service, so each application needs one of those too.
     https://istio.io/latest/docs/concepts/security/#allow-nothing-deny-all-and-allow-all-policy
     """
     name = f"{owner}-allow-nothing"
@@ -89,5 +90,5 @@ def allow_nothing(owner: str, apps: Iterable[str]) -> list[GenericNamespacedReso
 
 
 def _policy(name: str, spec: dict[str, Any]) -> GenericNamespacedResource:
-    resource: Any = authorization_policy_resource()  # what lightkube does not type in full is Any
+    resource: Any = authorization_policy_resource()  # lightkube does not type this method in full
     return resource.from_dict({"metadata": {"name": name}, "spec": spec})

@@ -77,7 +77,7 @@ class Cluster:
     def _list_pods(self, model: str, selector: str) -> tuple[int, Object]:
         if model in self.private:
             return _status(403)
-        wanted = dict(pair.split("=") for pair in selector.split(",") if pair)
+        wanted = dict(pair.split("=") for pair in selector.split(",") if "=" in pair)
         found = [
             {"metadata": {"name": app, "labels": {"app.kubernetes.io/name": app, **labels}}}
             for place, labels in self.pods.items()

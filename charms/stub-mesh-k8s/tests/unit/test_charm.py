@@ -1,4 +1,4 @@
-"""What the charm publishes, writes to the cluster and says."""
+"""The charm in a simulated Juju: its relation data, policies, status and actions."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ UNRENDERABLE = policy(target_type=PolicyTargetType.unit)
 
 
 def specs(cluster: Cluster) -> list[Any]:
-    """Return what Istio has been given, without names."""
+    """Return the specs of all AuthorizationPolicies."""
     return [each["spec"] for each in cluster.authorization_policies.values()]
 
 
@@ -52,9 +52,7 @@ ALLOW_READ = to_service("producer", rules=[{"from": [SCRAPER], "to": [READ_RULE]
         "relation_changed",
     ],
 )
-def test_each_event_makes_the_cluster_have_what_is_asked_for(
-    context: Context, cluster: Cluster, event: str
-):
+def test_each_event_applies_the_requested_policies(context: Context, cluster: Cluster, event: str):
     producer = member("producer", policy())
     arguments = [producer] if event.startswith("relation") else []
 
@@ -65,7 +63,7 @@ def test_each_event_makes_the_cluster_have_what_is_asked_for(
 
 
 @pytest.mark.usefixtures("cluster")
-def test_publishes_how_to_join(context: Context):
+def test_publishes_the_labels_and_the_kind_of_mesh(context: Context):
     producer = member("producer")
 
     out = context.run(context.on.relation_created(producer), state(producer))
@@ -105,7 +103,7 @@ def test_hardened_denies_what_no_policy_allows(context: Context, cluster: Cluste
     assert to_service("scraper") in specs(cluster)
 
 
-def test_not_hardened_writes_only_what_is_asked_for(context: Context, cluster: Cluster):
+def test_not_hardened_applies_only_the_requested_policies(context: Context, cluster: Cluster):
     producer = member("producer", policy())
 
     context.run(context.on.config_changed(), state(producer, config={"hardened": False}))
@@ -113,7 +111,7 @@ def test_not_hardened_writes_only_what_is_asked_for(context: Context, cluster: C
     assert specs(cluster) == [ALLOW_READ]
 
 
-def test_application_that_leaves_takes_its_policies_along(context: Context, cluster: Cluster):
+def test_removing_a_relation_removes_its_policies(context: Context, cluster: Cluster):
     producer, scraper = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(producer, scraper))
 
@@ -126,7 +124,7 @@ def test_application_that_leaves_takes_its_policies_along(context: Context, clus
 
 
 @pytest.mark.parametrize("units", [0, 1])
-def test_removed_unit_leaves_the_policies_to_the_others(cluster: Cluster, units: int):
+def test_removing_a_unit_leaves_the_policies_to_the_others(cluster: Cluster, units: int):
     context = testing.Context(StubMeshCharm, app_name="mesh", unit_id=1)
     producer, scraper = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(producer, scraper))
@@ -138,7 +136,7 @@ def test_removed_unit_leaves_the_policies_to_the_others(cluster: Cluster, units:
     assert cluster.authorization_policies == before
 
 
-def test_follower_writes_nothing(context: Context, cluster: Cluster):
+def test_only_the_leader_applies_policies(context: Context, cluster: Cluster):
     out = context.run(
         context.on.config_changed(), state(member("producer", policy()), leader=False)
     )
@@ -147,9 +145,7 @@ def test_follower_writes_nothing(context: Context, cluster: Cluster):
     assert out.unit_status == testing.ActiveStatus()
 
 
-def test_refuses_what_is_not_the_senders_to_ask_and_keeps_the_rest(
-    context: Context, cluster: Cluster
-):
+def test_a_policy_for_another_application_is_refused_alone(context: Context, cluster: Cluster):
     producer = member("producer", OVERREACHING, policy())
 
     out = context.run(context.on.config_changed(), state(producer))
@@ -159,7 +155,7 @@ def test_refuses_what_is_not_the_senders_to_ask_and_keeps_the_rest(
     assert out.unit_status == testing.ActiveStatus("refused policies: 1; run the action policies")
 
 
-def test_enforcement_none_deletes_what_was_written(context: Context, cluster: Cluster):
+def test_enforcement_none_deletes_the_policies(context: Context, cluster: Cluster):
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
     assert cluster.authorization_policies
@@ -170,9 +166,7 @@ def test_enforcement_none_deletes_what_was_written(context: Context, cluster: Cl
     assert out.unit_status == testing.ActiveStatus("nothing is enforced: enforcement=none")
 
 
-def test_blocked_where_it_is_to_write_for_an_istio_that_is_not_there(
-    context: Context, cluster: Cluster
-):
+def test_blocked_if_enforcement_requires_a_missing_istio(context: Context, cluster: Cluster):
     cluster.knows_istio = False
     config = {"enforcement": "authorization-policy"}
 
@@ -193,7 +187,7 @@ def test_blocked_until_it_is_trusted(context: Context, cluster: Cluster):
     )
 
 
-def test_waits_for_a_cluster_that_fails(context: Context, cluster: Cluster):
+def test_waits_while_kubernetes_fails(context: Context, cluster: Cluster):
     cluster.fails = True
 
     out = context.run(context.on.config_changed(), state(member("producer")))
@@ -209,11 +203,15 @@ def test_waits_for_a_cluster_that_fails(context: Context, cluster: Cluster):
             "envoy",
             ENVOY,
         ),
-        ("labels", "ambient", "labels=ambient: 'ambient' is no label of Kubernetes as key=value"),
-        ("labels", "", "labels=: '' is no label of Kubernetes as key=value"),
+        (
+            "labels",
+            "ambient",
+            "labels=ambient: 'ambient' is not a Kubernetes label, write it as key=value",
+        ),
+        ("labels", "", "labels=: '' is not a Kubernetes label, write it as key=value"),
     ],
 )
-def test_blocked_by_a_bad_option_while_everything_stands(
+def test_a_wrong_option_blocks_and_changes_nothing(
     context: Context, cluster: Cluster, option: str, value: str, message: str
 ):
     producer = member("producer", policy())
@@ -228,7 +226,7 @@ def test_blocked_by_a_bad_option_while_everything_stands(
     assert out.get_relation(producer.id).local_app_data == published.local_app_data
 
 
-def test_status_stands_when_an_event_finds_nothing_out(context: Context, cluster: Cluster):
+def test_status_stays_after_an_event_that_applies_nothing(context: Context, cluster: Cluster):
     cluster.trusts = False
     relation = member("producer")
     blocked = context.run(context.on.config_changed(), state(relation))
@@ -238,10 +236,17 @@ def test_status_stands_when_an_event_finds_nothing_out(context: Context, cluster
     assert out.unit_status == blocked.unit_status
 
 
+def test_requests_to_kubernetes_are_not_logged(context: Context, cluster: Cluster):
+    context.run(context.on.config_changed(), state(member("producer", policy())))
+
+    assert cluster.authorization_policies
+    assert [line for line in context.juju_log if "http" in line.message.lower()] == []
+
+
 @pytest.mark.parametrize("event", ["stop", "remove"])
 @pytest.mark.parametrize("leader", [True, False])
 @pytest.mark.parametrize("config", [{}, {"labels": "wrong"}])
-def test_last_unit_leaves_nothing_behind(
+def test_removing_the_last_unit_removes_all_policies(
     context: Context, cluster: Cluster, event: str, leader: bool, config: dict[str, str]
 ):
     context.run(context.on.config_changed(), state(member("producer", policy())))
@@ -252,7 +257,7 @@ def test_last_unit_leaves_nothing_behind(
     assert cluster.authorization_policies == {}
 
 
-def test_unit_that_restarts_leaves_everything(context: Context, cluster: Cluster):
+def test_restarting_a_unit_keeps_all_policies(context: Context, cluster: Cluster):
     context.run(context.on.config_changed(), state(member("producer", policy())))
     written = dict(cluster.authorization_policies)
 
@@ -261,15 +266,13 @@ def test_unit_that_restarts_leaves_everything(context: Context, cluster: Cluster
     assert cluster.authorization_policies == written
 
 
-def test_goes_in_peace_without_trust(context: Context, cluster: Cluster):
+def test_an_untrusted_charm_can_be_removed(context: Context, cluster: Cluster):
     cluster.trusts = False
 
     context.run(context.on.remove(), state(units=0))
 
 
-def test_does_not_go_while_a_cluster_that_fails_may_keep_its_policies(
-    context: Context, cluster: Cluster
-):
+def test_removal_is_retried_while_kubernetes_fails(context: Context, cluster: Cluster):
     cluster.fails = True
 
     with pytest.raises(testing.errors.UncaughtCharmError):
@@ -277,7 +280,7 @@ def test_does_not_go_while_a_cluster_that_fails_may_keep_its_policies(
 
 
 @pytest.mark.usefixtures("cluster")
-def test_action_lists_what_was_accepted_and_refused(context: Context):
+def test_policies_lists_accepted_and_refused_policies(context: Context):
     producer = member("producer", policy(), OVERREACHING, UNRENDERABLE)
 
     context.run(context.on.action("policies", {"format": "json"}), state(producer))
@@ -297,7 +300,7 @@ def test_action_lists_what_was_accepted_and_refused(context: Context):
 
 
 @pytest.mark.usefixtures("cluster")
-def test_action_shows_a_person_a_table_alone(context: Context):
+def test_policies_prints_a_table_without_rows(context: Context):
     params = {"format": "table"}  # Juju fills in this default, ops.testing does not
 
     context.run(context.on.action("policies", params), state(member("producer", policy())))
@@ -317,7 +320,7 @@ def explain(context: Context, state: testing.State, **params: str | int) -> tupl
     return results["verdict"], results["reason"]
 
 
-def test_action_explains_what_is_allowed_and_what_is_not(context: Context, cluster: Cluster):
+def test_explain_names_the_policy_that_decides(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
     related = state(member("producer", policy()), member("scraper"))
 
@@ -331,7 +334,7 @@ def test_action_explains_what_is_allowed_and_what_is_not(context: Context, clust
     )
 
 
-def test_action_knows_who_has_left_the_mesh(context: Context, cluster: Cluster):
+def test_explain_denies_a_caller_that_left_the_mesh(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "demo/scraper": {}}
     related = state(member("producer", policy()), member("scraper"))
 
@@ -343,9 +346,7 @@ def test_action_knows_who_has_left_the_mesh(context: Context, cluster: Cluster):
     )
 
 
-def test_action_does_not_take_a_name_that_nobody_has_for_an_application(
-    context: Context, cluster: Cluster
-):
+def test_explain_denies_a_caller_that_does_not_exist(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
     related = state(member("producer", policy()), member("scraper"))
 
@@ -353,13 +354,54 @@ def test_action_does_not_take_a_name_that_nobody_has_for_an_application(
         "denied",
         "no application scrapr in model demo is on this mesh, so the caller has no identity",
     )
-    assert explain(context, related, to="producr") == (
-        "allowed",
-        "no application producr in model demo is on this mesh, so nothing is enforced there",
+
+
+@pytest.mark.parametrize("enforcement", ["auto", "none"])
+@pytest.mark.parametrize("target", ["producr", "producr/0"])
+def test_explain_fails_for_a_target_that_does_not_exist(
+    context: Context, cluster: Cluster, enforcement: str, target: str
+):
+    cluster.pods = {"demo/producer": LABELS, "demo/database": {}, "remote/producr": LABELS}
+    config = {"enforcement": enforcement}
+    related = state(member("producer", policy()), member("scraper"), config=config)
+    known = "database, producer, scraper"
+
+    with pytest.raises(testing.ActionFailed) as failure:
+        explain(context, related, to=target, model="remote")
+
+    assert failure.value.message == (
+        f"to={target}: model demo has no application producr, only {known}"
     )
 
 
-def test_action_explains_a_caller_of_another_model(context: Context, cluster: Cluster):
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("database", id="off the mesh"),
+        pytest.param("scraper", id="without pods"),
+        pytest.param("producer-admin", id="a Service in a policy"),
+    ],
+)
+def test_explain_knows_every_target_that_exists(context: Context, cluster: Cluster, target: str):
+    cluster.pods = {"demo/producer": LABELS, "demo/database": {}}
+    admin = policy(target_service="producer-admin")
+    related = state(member("producer", admin), member("scraper"))
+
+    assert explain(context, related, to=target)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_explain_fails_for_a_unit_as_the_caller(context: Context):
+    related = state(member("producer", policy()))
+
+    with pytest.raises(testing.ActionFailed) as failure:
+        explain(context, related, **{"from": "scraper/0"})
+
+    assert "from=scraper/0 is a unit" in failure.value.message
+    assert failure.value.message.endswith("use from=scraper")
+
+
+def test_explain_knows_callers_of_another_model(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "remote/scraper": LABELS, "elsewhere/scraper": {}}
     remote, elsewhere = policy(source_namespace="remote"), policy(source_namespace="elsewhere")
     related = state(member("producer", remote, elsewhere))
@@ -374,16 +416,14 @@ def test_action_explains_a_caller_of_another_model(context: Context, cluster: Cl
     )
 
 
-def test_action_fails_where_it_may_not_look_into_the_callers_model(
-    context: Context, cluster: Cluster
-):
+def test_explain_fails_if_it_may_not_list_the_callers_pods(context: Context, cluster: Cluster):
     cluster.private = frozenset({"remote"})
 
     with pytest.raises(testing.ActionFailed, match="may not list pods: run `juju trust mesh"):
         explain(context, state(member("producer", policy())), model="remote")
 
 
-def test_action_does_not_use_a_policy_that_istio_does_not_have(context: Context, cluster: Cluster):
+def test_explain_ignores_a_policy_that_istio_cannot_enforce(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
 
     asked = state(member("producer", UNRENDERABLE), member("scraper"))
@@ -394,7 +434,7 @@ def test_action_does_not_use_a_policy_that_istio_does_not_have(context: Context,
 
 
 @pytest.mark.usefixtures("cluster")
-def test_action_says_when_nothing_is_enforced(context: Context):
+def test_explain_allows_all_if_nothing_is_enforced(context: Context):
     unenforced = state(member("producer", policy()), config={"enforcement": "none"})
 
     verdict = explain(context, unenforced, method="POST")
@@ -405,12 +445,12 @@ def test_action_says_when_nothing_is_enforced(context: Context):
 @pytest.mark.parametrize(
     ("leader", "config", "message"),
     [
-        (False, {}, "only the leader knows: juju run mesh/leader"),
+        (False, {}, "only the leader knows the policies: juju run mesh/leader"),
         (True, {"enforcement": "envoy"}, "enforcement=envoy: Input should be"),
     ],
 )
 @pytest.mark.parametrize("action", ["policies", "explain"])
-def test_action_fails_where_it_is_not_known_what_is_enforced(
+def test_actions_fail_if_the_policies_are_unknown(
     context: Context,
     action: str,
     leader: bool,

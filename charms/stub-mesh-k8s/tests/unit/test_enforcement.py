@@ -1,6 +1,6 @@
-"""Which kind of policies the cluster gets: NetworkPolicies, or those for Istio, or neither.
+"""The option `enforcement`: the cluster gets AuthorizationPolicies, NetworkPolicies or none.
 
-What NetworkPolicies let in is worked out by Kubernetes' rules from what the charm wrote.
+The tests apply Kubernetes' rules to the NetworkPolicies of the charm, as a CNI would.
 """
 
 import json
@@ -32,7 +32,7 @@ PRODUCER, SCRAPER, OUTSIDER = pod("producer"), pod("scraper"), pod("outsider")
 
 
 def lets_in(cluster: Cluster, source: Pod, target: Pod, port: int = 8080) -> bool:
-    """Return whether a CNI would let the source connect, by the NetworkPolicies of the cluster.
+    """Return whether the cluster's NetworkPolicies let the source connect to the target.
 
     https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
@@ -63,14 +63,14 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
 def enforced(
     context: Context, cluster: Cluster, *policies: MeshPolicy, **config: Any
 ) -> testing.State:
-    """Have the producer ask for these policies on a cluster without Istio."""
+    """Request these policies for the producer on a cluster without Istio."""
     cluster.knows_istio, cluster.runs = False, frozenset()
     relations = member("producer", *policies), member("scraper")
     return context.run(context.on.config_changed(), state(*relations, config=config))
 
 
 @pytest.mark.parametrize("enforcement", ["auto", "network-policy"])
-def test_related_application_gets_in_on_its_port_and_nobody_else_does(
+def test_only_the_related_application_reaches_its_port(
     context: Context, cluster: Cluster, enforcement: str
 ):
     out = enforced(context, cluster, policy(), enforcement=enforcement)
@@ -83,14 +83,14 @@ def test_related_application_gets_in_on_its_port_and_nobody_else_does(
     assert out.unit_status == testing.ActiveStatus(unenforced)
 
 
-def test_both_ends_have_to_be_on_the_mesh(context: Context, cluster: Cluster):
+def test_source_and_target_must_be_on_the_mesh(context: Context, cluster: Cluster):
     enforced(context, cluster, policy())
 
     assert not lets_in(cluster, pod("scraper", labels={}), PRODUCER)
     assert lets_in(cluster, OUTSIDER, pod("producer", labels={}))
 
 
-def test_labels_of_the_option_are_those_of_the_mesh(context: Context, cluster: Cluster):
+def test_all_labels_of_the_option_are_needed(context: Context, cluster: Cluster):
     both = {"mesh": "demo", "team": "a"}
     producer = pod("producer", labels=both)
 
@@ -103,7 +103,7 @@ def test_labels_of_the_option_are_those_of_the_mesh(context: Context, cluster: C
     assert not lets_in(cluster, OUTSIDER, producer)
 
 
-def test_caller_of_another_model_is_let_in_from_there_alone(context: Context, cluster: Cluster):
+def test_a_policy_for_another_model_is_for_that_model_alone(context: Context, cluster: Cluster):
     enforced(context, cluster, policy(source_namespace="remote"))
 
     assert lets_in(cluster, pod("scraper", model="remote"), PRODUCER)
@@ -111,7 +111,7 @@ def test_caller_of_another_model_is_let_in_from_there_alone(context: Context, cl
     assert not lets_in(cluster, pod("scraper", model="elsewhere"), PRODUCER)
 
 
-def test_hardened_closes_who_has_no_policy(context: Context, cluster: Cluster):
+def test_hardened_closes_an_application_without_policies(context: Context, cluster: Cluster):
     enforced(context, cluster, policy())
     assert not lets_in(cluster, PRODUCER, SCRAPER)
 
@@ -129,7 +129,7 @@ def test_hardened_closes_who_has_no_policy(context: Context, cluster: Cluster):
         ([READ, Endpoint(paths=["/metrics"])], [1, 8080], []),
     ],
 )
-def test_ports_are_those_of_all_endpoints_or_any_where_one_has_none(
+def test_an_endpoint_without_ports_opens_all_ports(
     context: Context,
     cluster: Cluster,
     endpoints: list[Endpoint],
@@ -156,7 +156,7 @@ def test_ports_are_those_of_all_endpoints_or_any_where_one_has_none(
         {"target_service": "producer-admin"},
     ],
 )
-def test_units_selected_pods_and_other_services_are_pods_of_the_application(
+def test_every_kind_of_target_opens_the_same_pods(
     context: Context, cluster: Cluster, target: dict[str, Any]
 ):
     enforced(context, cluster, policy(**target))
@@ -166,14 +166,14 @@ def test_units_selected_pods_and_other_services_are_pods_of_the_application(
     assert not lets_in(cluster, SCRAPER, OUTSIDER)
 
 
-def test_policies_that_differ_at_l7_alone_are_one(context: Context, cluster: Cluster):
+def test_policies_that_differ_only_at_l7_become_one(context: Context, cluster: Cluster):
     enforced(context, cluster, policy(), policy(endpoints=[Endpoint(ports=[8080])]))
 
     assert len(cluster.network_policies) == 2  # with the one that allows nothing
     assert lets_in(cluster, SCRAPER, PRODUCER)
 
 
-def test_names_are_legal_and_differ_however_long_they_would_be(cluster: Cluster):
+def test_names_are_legal_and_unique_for_the_longest_inputs(cluster: Cluster):
     context = testing.Context(StubMeshCharm, app_name="m" * 63)
     far = {"source_namespace": "s" * 63, "target_app_name": "p" * 63}
     source = f"{'S' * 61}.1"
@@ -189,9 +189,9 @@ def test_names_are_legal_and_differ_however_long_they_would_be(cluster: Cluster)
     assert all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?", name) for name in names)
 
 
-def test_policy_for_a_service_alone_is_refused(context: Context, cluster: Cluster):
+def test_a_policy_for_a_service_alone_is_refused(context: Context, cluster: Cluster):
     unfit = policy(target_app_name=None, target_service="metrics")
-    reason = "a NetworkPolicy is about pods, and this names only a Service"
+    reason = "a NetworkPolicy selects pods, and this policy names only a Service"
 
     out = enforced(context, cluster, unfit, policy())
 
@@ -206,9 +206,7 @@ def test_policy_for_a_service_alone_is_refused(context: Context, cluster: Cluste
     assert (results["enforcement"], results["unenforced"]) == ("network-policy", UNENFORCED)
 
 
-def test_application_that_leaves_takes_its_network_policies_along(
-    context: Context, cluster: Cluster
-):
+def test_removing_a_relation_removes_its_network_policies(context: Context, cluster: Cluster):
     cluster.knows_istio, cluster.runs = False, frozenset()
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
@@ -220,7 +218,7 @@ def test_application_that_leaves_takes_its_network_policies_along(
     assert cluster.network_policies.keys() == {"mesh-allow-nothing"}
 
 
-def test_nothing_is_written_that_is_there(context: Context, cluster: Cluster):
+def test_equal_policies_are_not_applied_again(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
     cluster.writes_left = 0
 
@@ -229,7 +227,7 @@ def test_nothing_is_written_that_is_there(context: Context, cluster: Cluster):
     assert out.unit_status == testing.ActiveStatus(UNENFORCED)
 
 
-def test_what_somebody_changed_is_put_right(context: Context, cluster: Cluster):
+def test_a_policy_that_somebody_changed_is_restored(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
     for each in cluster.network_policies.values():
         each["spec"]["podSelector"] = {"matchLabels": {"nobody": ""}}
@@ -241,7 +239,7 @@ def test_what_somebody_changed_is_put_right(context: Context, cluster: Cluster):
     assert not lets_in(cluster, OUTSIDER, PRODUCER)
 
 
-def test_istio_that_comes_later_takes_over(context: Context, cluster: Cluster):
+def test_installing_istio_replaces_the_network_policies(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
     cluster.knows_istio, cluster.runs = True, frozenset({"ztunnel"})
 
@@ -253,7 +251,7 @@ def test_istio_that_comes_later_takes_over(context: Context, cluster: Cluster):
 
 
 @pytest.mark.parametrize("policies", [[], [policy()]])
-def test_istio_is_looked_for_when_there_is_nothing_to_write(
+def test_a_missing_istio_is_reported_even_without_policies(
     context: Context, cluster: Cluster, policies: list[MeshPolicy]
 ):
     out = enforced(context, cluster, *policies, hardened=False)
@@ -276,17 +274,17 @@ EXPECTED = {
     ("none", True): (0, 0),
     ("none", False): (0, 0),
 }
-"""How many of each kind there are, by the option and whether the cluster knows Istio."""
+"""The number of policies of each kind, by the option and by whether there is an Istio."""
 
 
 @pytest.mark.parametrize("before", ["authorization-policy", "network-policy"])
 @pytest.mark.parametrize(("enforcement", "knows_istio"), EXPECTED)
-def test_option_decides_which_kind_there_is_and_the_other_is_deleted(
+def test_the_option_selects_one_kind_and_deletes_the_other(
     context: Context, cluster: Cluster, before: str, enforcement: str, knows_istio: bool
 ):
     related = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(*related, config={"enforcement": before}))
-    if not knows_istio:  # whoever removes Istio removes its policies
+    if not knows_istio:  # Kubernetes deletes the policies with their definition
         cluster.knows_istio, cluster.runs = False, frozenset()
         cluster.authorization_policies = {}
 
@@ -313,7 +311,7 @@ def test_auto_uses_istio_only_if_it_is_running(
     assert out.unit_status == testing.ActiveStatus("" if runs else reason)
 
 
-def test_istio_that_stops_gives_way_to_network_policies(context: Context, cluster: Cluster):
+def test_stopping_istio_replaces_the_authorization_policies(context: Context, cluster: Cluster):
     related = state(member("producer", policy()), member("scraper"))
     context.run(context.on.config_changed(), related)
     assert counts(cluster) == (4, 0)
@@ -326,7 +324,7 @@ def test_istio_that_stops_gives_way_to_network_policies(context: Context, cluste
     assert not lets_in(cluster, OUTSIDER, PRODUCER)
 
 
-def test_istio_that_is_asked_for_is_written_to_in_any_case(context: Context, cluster: Cluster):
+def test_a_stopped_istio_gets_policies_if_the_option_names_it(context: Context, cluster: Cluster):
     cluster.runs = frozenset()
     related = member("producer", policy()), member("scraper")
     config = {"enforcement": "authorization-policy"}
@@ -340,7 +338,7 @@ def test_istio_that_is_asked_for_is_written_to_in_any_case(context: Context, clu
 @pytest.mark.parametrize(
     ("option", "used"), [("auto", "network-policy"), ("authorization-policy", "none")]
 )
-def test_action_says_what_is_used_and_not_what_is_wanted(
+def test_policies_reports_the_kind_in_use(
     context: Context, cluster: Cluster, option: str, used: str
 ):
     out = enforced(context, cluster, policy(), enforcement=option)
@@ -358,7 +356,7 @@ def test_action_says_what_is_used_and_not_what_is_wanted(
         *(("none", writes) for writes in range(4)),
     ],
 )
-def test_switch_that_breaks_off_is_completed_by_the_next_event(
+def test_the_next_event_completes_an_interrupted_switch(
     context: Context, cluster: Cluster, to: str, writes: int
 ):
     related = member("producer", policy()), member("scraper")
@@ -376,7 +374,7 @@ def test_switch_that_breaks_off_is_completed_by_the_next_event(
     assert counts(cluster) == EXPECTED[to, True]
 
 
-def test_what_is_already_gone_need_not_be_deleted(context: Context, cluster: Cluster):
+def test_deleting_tolerates_a_policy_that_is_already_gone(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
     cluster.hastens = True
 
@@ -387,7 +385,7 @@ def test_what_is_already_gone_need_not_be_deleted(context: Context, cluster: Clu
 
 
 @pytest.mark.parametrize("leader", [True, False])
-def test_last_unit_leaves_no_network_policy_behind(
+def test_removing_the_last_unit_removes_network_policies(
     context: Context, cluster: Cluster, leader: bool
 ):
     enforced(context, cluster, policy())
@@ -398,7 +396,7 @@ def test_last_unit_leaves_no_network_policy_behind(
     assert cluster.network_policies == {}
 
 
-def test_blocked_until_it_may_write_network_policies(context: Context, cluster: Cluster):
+def test_blocked_without_istio_until_it_is_trusted(context: Context, cluster: Cluster):
     cluster.trusts = False
 
     out = enforced(context, cluster, policy())
@@ -408,7 +406,7 @@ def test_blocked_until_it_may_write_network_policies(context: Context, cluster: 
     )
 
 
-def test_action_says_what_a_network_policy_does_not_look_at(context: Context, cluster: Cluster):
+def test_explain_says_that_paths_and_methods_are_ignored(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
     cluster.pods = {"demo/producer": ON, "demo/scraper": ON}
     call = {"from": "scraper", "to": "producer", "port": 8080, "method": "POST"}

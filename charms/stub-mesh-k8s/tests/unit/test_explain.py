@@ -1,4 +1,4 @@
-"""Who may call whom: every call that is allowed has one beside it that is not."""
+"""The decision about a call. Each allowed call has a denied twin."""
 
 import json
 from dataclasses import replace
@@ -7,10 +7,9 @@ from typing import Any, Literal
 import pytest
 from juju import policy
 
-import calls
-import listing
-import mesh
-import words
+from actions import matching, policies, words
+from actions.call import Call
+from actions.decision import Mesh, Verdict
 from charms.istio_beacon_k8s.v0.service_mesh import (
     Endpoint,
     MeshPolicy,
@@ -18,6 +17,7 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
     PolicyTargetType,
     Refusal,
 )
+from enforcement import Enforcement, Outcome
 
 
 def unit_policy(**changes: Any) -> MeshPolicy:
@@ -26,7 +26,7 @@ def unit_policy(**changes: Any) -> MeshPolicy:
     )
 
 
-def call(**changes: Any) -> calls.Call:
+def call(**changes: Any) -> Call:
     """Return the call that `policy` allows, with some changes."""
     fields: dict[str, Any] = {
         "source": "scraper",
@@ -35,7 +35,7 @@ def call(**changes: Any) -> calls.Call:
         "port": 8080,
         "path": "/data",
     }
-    return calls.Call(**{**fields, **changes})
+    return Call(**{**fields, **changes})
 
 
 EVERYBODY = ("demo/producer", "demo/scraper", "demo/outsider", "remote/scraper")
@@ -45,28 +45,28 @@ BEYOND_L4 = "methods and paths are not enforced"
 
 def decide(
     *policies: MeshPolicy,
-    call: calls.Call,
+    call: Call,
     members: tuple[str, ...] = EVERYBODY,
     hardened: bool = True,
-    enforcement: mesh.Enforcement = L7,
+    enforcement: Enforcement = L7,
     refused: tuple[Refusal, ...] = (),
-) -> mesh.Verdict:
+) -> Verdict:
     unenforced = {L7: "", L4: BEYOND_L4, NEITHER: "nothing is enforced"}[enforcement]
-    outcome = mesh.Outcome(policies, refused, enforcement, unenforced)
+    outcome = Outcome(enforcement, policies, refused, unenforced)
     pairs = [member.split("/") for member in members]
     on_mesh = frozenset((model, app) for model, app in pairs)
-    return mesh.Mesh("demo", on_mesh, hardened, outcome).decide(call)
+    return Mesh("demo", on_mesh, hardened, outcome).decide(call)
 
 
-def allows(*policies: MeshPolicy, call: calls.Call, **circumstances: Any) -> bool:
+def allows(*policies: MeshPolicy, call: Call, **circumstances: Any) -> bool:
     return decide(*policies, call=call, **circumstances).allowed
 
 
-def denied(reason: str) -> mesh.Verdict:
-    return mesh.Verdict(False, reason)
+def denied(reason: str) -> Verdict:
+    return Verdict(False, reason)
 
 
-def test_policy_allows_what_it_names():
+def test_a_policy_allows_the_call_that_it_names():
     assert allows(policy(), call=call())
 
 
@@ -83,11 +83,11 @@ def test_policy_allows_what_it_names():
         {"path": "/data/more"},
     ],
 )
-def test_policy_allows_nothing_else(changes: dict[str, Any]):
+def test_a_policy_allows_no_other_call(changes: dict[str, Any]):
     assert not allows(policy(), call=call(**changes))
 
 
-def test_unit_policy_allows_its_port_on_each_unit_whatever_the_path():
+def test_a_unit_policy_allows_its_port_on_each_unit():
     assert allows(unit_policy(), call=call(target="producer/0", port=9090))
     assert allows(unit_policy(), call=call(target="producer/7", port=9090, method="POST"))
 
@@ -101,13 +101,13 @@ def test_unit_policy_allows_its_port_on_each_unit_whatever_the_path():
         {"source": "outsider"},
     ],
 )
-def test_unit_policy_allows_nothing_else(changes: dict[str, Any]):
+def test_a_unit_policy_allows_no_other_call(changes: dict[str, Any]):
     fields = {"target": "producer/0", "port": 9090, **changes}
 
     assert not allows(unit_policy(), call=call(**fields))
 
 
-def test_unit_policy_by_selector_is_for_the_application_that_it_selects():
+def test_a_selector_targets_only_the_selected_application():
     selector = {"app.kubernetes.io/name": "producer"}
     by_selector = unit_policy(target_app_name=None, target_selector_labels=selector)
 
@@ -116,14 +116,14 @@ def test_unit_policy_by_selector_is_for_the_application_that_it_selects():
 
 
 @pytest.mark.parametrize("endpoints", [[], [Endpoint()]])
-def test_policy_without_endpoints_allows_all_to_its_source_alone(endpoints: list[Endpoint]):
+def test_a_policy_without_endpoints_allows_all_its_source_calls(endpoints: list[Endpoint]):
     everything = policy(endpoints=endpoints)
 
     assert allows(everything, call=call(method="DELETE", path="/admin"))
     assert not allows(everything, call=call(source="outsider"))
 
 
-def test_one_of_several_endpoints_is_enough_but_not_parts_of_two():
+def test_one_endpoint_must_match_as_a_whole():
     read_or_admin = policy(
         endpoints=[
             Endpoint(methods=[Method.get], paths=["/data"]),
@@ -135,7 +135,7 @@ def test_one_of_several_endpoints_is_enough_but_not_parts_of_two():
     assert not allows(read_or_admin, call=call(method="POST", path="/data"))
 
 
-def test_policy_of_another_service_is_about_that_one_alone():
+def test_a_policy_for_an_additional_service_covers_it_alone():
     other = policy(target_service="producer-admin")
 
     assert allows(other, call=call(target="producer-admin"))
@@ -146,11 +146,11 @@ def test_policy_of_another_service_is_about_that_one_alone():
     )
 
 
-def test_policy_in_another_namespace_is_not_about_this_one():
+def test_a_policy_in_another_namespace_allows_nothing_here():
     assert not allows(policy(target_namespace="other"), call=call())
 
 
-def test_caller_of_another_model_is_taken_at_its_identity():
+def test_a_caller_in_another_model_needs_its_own_policy():
     remote = policy(source_namespace="remote")
 
     assert allows(remote, call=call(source_model="remote"))
@@ -158,19 +158,19 @@ def test_caller_of_another_model_is_taken_at_its_identity():
     assert not allows(remote, call=call(source_model="remote"), members=("demo/producer",))
 
 
-def test_application_that_left_the_mesh_is_open():
-    assert decide(policy(), call=call(method="POST"), members=("demo/scraper",)) == mesh.Verdict(
-        True, "no application producer in model demo is on this mesh, so nothing is enforced there"
+def test_an_application_that_left_the_mesh_is_open():
+    assert decide(policy(), call=call(method="POST"), members=("demo/scraper",)) == Verdict(
+        True, "producer is not on this mesh, so the mesh enforces nothing there"
     )
     assert not allows(policy(), call=call(method="POST"))
 
 
-def test_application_without_policies_is_open_unless_hardened():
+def test_an_application_without_policies_is_open_unless_hardened():
     assert allows(call=call(), hardened=False)
     assert not allows(call=call(), hardened=True)
 
 
-def test_application_with_a_policy_is_closed_to_others_hardened_or_not():
+def test_an_application_with_a_policy_is_closed_to_others():
     assert not allows(policy(), call=call(source="outsider"), hardened=False)
 
 
@@ -181,15 +181,13 @@ def test_application_with_a_policy_is_closed_to_others_hardened_or_not():
         pytest.param(unit_policy(), {"source": "nobody"}, id="not on the mesh"),
     ],
 )
-def test_unit_behind_what_decides_is_closed_hardened_or_not(
-    asked: MeshPolicy, changes: dict[str, Any]
-):
+def test_units_are_closed_to_calls_around_a_policy(asked: MeshPolicy, changes: dict[str, Any]):
     assert not allows(asked, call=call(**changes), hardened=False)
     assert allows(call=call(**changes), hardened=False)
     assert allows(unit_policy(), call=call(), hardened=False)
 
 
-def test_unit_policy_by_pod_is_for_that_unit_alone():
+def test_a_selector_for_one_pod_is_for_that_unit_alone():
     selector = {
         "app.kubernetes.io/name": "producer",
         "statefulset.kubernetes.io/pod-name": "producer-1",
@@ -200,13 +198,13 @@ def test_unit_policy_by_pod_is_for_that_unit_alone():
     assert not allows(of_one, call=call(target="producer/0", port=9090))
 
 
-def test_query_is_no_part_of_a_path():
+def test_the_query_is_not_part_of_the_path():
     assert allows(policy(), call=call(path="/data?since=1"))
     assert not allows(policy(), call=call(path="/admin?path=/data"))
 
 
-def test_nothing_is_denied_where_nothing_is_enforced():
-    assert decide(call=call(), enforcement="none") == mesh.Verdict(True, "nothing is enforced")
+def test_without_enforcement_all_calls_are_allowed():
+    assert decide(call=call(), enforcement="none") == Verdict(True, "nothing is enforced")
     assert not allows(call=call(), enforcement="network-policy")
 
 
@@ -227,8 +225,8 @@ def test_nothing_is_denied_where_nothing_is_enforced():
         ("/a.b", "/axb", False),
     ],
 )
-def test_paths_fit_as_istio_has_it(pattern: str, path: str, fits: bool):
-    assert calls.path_matches(pattern, path) is fits
+def test_paths_match_as_in_istio(pattern: str, path: str, fits: bool):
+    assert matching.path_matches(pattern, path) is fits
 
 
 @pytest.mark.parametrize(
@@ -244,8 +242,8 @@ def test_paths_fit_as_istio_has_it(pattern: str, path: str, fits: bool):
         ("*", "producer", True),
     ],
 )
-def test_hosts_fit_as_istio_matches_them(pattern: str, host: str, fits: bool):
-    assert calls.host_matches(pattern, host) is fits
+def test_hosts_match_as_in_istio(pattern: str, host: str, fits: bool):
+    assert matching.host_matches(pattern, host) is fits
 
 
 FULL_NAME = "producer.demo.svc.cluster.local"
@@ -262,7 +260,7 @@ FULL_NAME = "producer.demo.svc.cluster.local"
         ("data.example", {"host": "other.example"}, False),
     ],
 )
-def test_policy_for_a_host_allows_calls_on_that_host(
+def test_a_policy_for_a_host_allows_calls_to_that_host(
     allowed: str, changes: dict[str, Any], fits: bool
 ):
     named = policy(endpoints=[Endpoint(hosts=[allowed])])
@@ -270,7 +268,7 @@ def test_policy_for_a_host_allows_calls_on_that_host(
     assert allows(named, call=call(**changes)) is fits
 
 
-def test_denial_names_the_wrong_host():
+def test_a_denial_names_the_wrong_host():
     named = policy(endpoints=[Endpoint(hosts=["data.example"])])
 
     assert decide(named, call=call()) == denied(
@@ -290,7 +288,7 @@ def test_denial_names_the_wrong_host():
         ),
     ],
 )
-def test_policy_in_words(described: MeshPolicy, said: str):
+def test_a_policy_in_words(described: MeshPolicy, said: str):
     assert words.describe(described) == said
 
 
@@ -306,32 +304,32 @@ MAY = "scraper may call GET :8080 /data, GET :9090 /metrics on Service producer"
         ({"port": 80}, f"wrong port; {MAY}"),
         ({"method": "POST", "path": "/admin"}, f"wrong method and path; {MAY}"),
         ({"port": 9090}, f"wrong path; {MAY}"),
-        ({"source": "outsider"}, "no relation gives it: producer has no policy for outsider"),
+        ({"source": "outsider"}, "no relation allows it: producer has no policy for outsider"),
         (
             {"source": "nobody"},
             "no application nobody in model demo is on this mesh, so the caller has no identity",
         ),
-        ({"target": "producer/0"}, f"nothing is allowed on units of producer; {MAY}"),
+        ({"target": "producer/0"}, f"no policy allows calls to units of producer; {MAY}"),
     ],
 )
-def test_denial_names_the_obstacle(changes: dict[str, Any], reason: str):
+def test_a_denial_names_the_obstacle(changes: dict[str, Any], reason: str):
     assert decide(policy(), METRICS, call=call()).allowed
     assert decide(policy(), METRICS, call=call(**changes)) == denied(reason)
 
 
-def test_denial_at_a_unit_says_what_is_allowed_there():
+def test_a_denial_at_a_unit_names_the_allowed_calls_there():
     assert decide(policy(), unit_policy(), call=call(target="producer/0")) == denied(
         "wrong port; scraper may call :9090 on units of producer"
     )
 
 
-def test_permission_names_the_policy():
-    assert decide(METRICS, policy(), call=call()) == mesh.Verdict(
+def test_a_permission_names_the_policy():
+    assert decide(METRICS, policy(), call=call()) == Verdict(
         True, "scraper of demo may call GET :8080 /data on Service producer"
     )
 
 
-def test_caller_of_another_model_without_a_policy_is_told_what_it_takes():
+def test_a_denied_caller_in_another_model_is_told_what_to_do():
     how = "integrate its require-cmr-mesh with the same offer"
     alias = f"remote-{'0123456789abcdef' * 2}"
     remote = call(source_model="remote")
@@ -341,7 +339,7 @@ def test_caller_of_another_model_without_a_policy_is_told_what_it_takes():
         f"it is not related, or its identity is missing: {how}"
     )
     assert decide(policy(source_app_name=alias), call=remote) == denied(
-        f"producer knows a caller as {alias} alone, its identity is missing: {how}"
+        f"producer knows a caller only by the alias {alias}, because its identity is missing: {how}"
     )
     assert allows(policy(source_namespace="remote"), call=remote)
 
@@ -362,8 +360,8 @@ def refusal(asked: MeshPolicy | str, app: str = "producer") -> Refusal:
         refusal('[{"source_app_name": "scraper"'),
     ],
 )
-def test_denial_says_that_what_would_allow_it_was_refused(refused: Refusal):
-    reason = f"{refused.app} asked for it and was refused: for a reason"
+def test_a_denial_names_a_refused_policy_for_the_call(refused: Refusal):
+    reason = f"this mesh refused a policy of {refused.app} for this call: for a reason"
 
     assert decide(METRICS, call=call(), refused=(refused,)) == denied(reason)
     assert decide(call=call(), refused=(refused,)) == denied(reason)
@@ -380,14 +378,14 @@ def test_denial_says_that_what_would_allow_it_was_refused(refused: Refusal):
         refusal('[{"source_app_name": "scraper"', app="database"),
     ],
 )
-def test_denial_does_not_speak_of_what_would_not_allow_it(refused: Refusal):
-    reason = "no relation gives it: producer has no policy for scraper"
+def test_a_denial_names_no_refused_policy_for_other_calls(refused: Refusal):
+    reason = "no relation allows it: producer has no policy for scraper"
 
     assert decide(call=call(), refused=(refused,)) == denied(reason)
 
 
 @pytest.mark.parametrize(("service", "is_about"), [("producer", True), ("other", False)])
-def test_service_that_has_no_network_policy_is_spoken_of_by_its_name(service: str, is_about: bool):
+def test_a_refused_policy_for_a_service_is_for_that_service(service: str, is_about: bool):
     unfit = policy(target_app_name=None, target_service=service)
     refused = (refusal(unfit),)
 
@@ -397,12 +395,12 @@ def test_service_that_has_no_network_policy_is_spoken_of_by_its_name(service: st
     assert not verdict.allowed
 
 
-def test_unit_target_without_bounds_would_have_allowed_it():
+def test_a_denial_names_a_refused_policy_without_target():
     boundless = unit_policy(target_app_name=None)
     refused = (refusal(boundless),)
 
     assert decide(call=call(target="producer/0", port=9090), refused=refused) == denied(
-        "producer asked for it and was refused: for a reason"
+        "this mesh refused a policy of producer for this call: for a reason"
     )
     assert "refused" not in decide(call=call(target="producer/0"), refused=refused).reason
 
@@ -421,17 +419,17 @@ def test_unit_target_without_bounds_would_have_allowed_it():
         ),
     ],
 )
-def test_network_policy_allows_whatever_is_on_the_port(changes: dict[str, Any], reason: str):
+def test_a_network_policy_allows_all_calls_on_its_port(changes: dict[str, Any], reason: str):
     verdict = decide(policy(), call=call(**changes), enforcement="network-policy")
 
-    assert verdict == mesh.Verdict(True, reason)
+    assert verdict == Verdict(True, reason)
 
 
-def test_network_policy_for_units_lets_in_on_the_service_too():
+def test_a_network_policy_for_units_opens_the_service_too():
     units = unit_policy(endpoints=[Endpoint(ports=[8080])])
     reason = f"scraper of demo may call :8080 on units of producer; {BEYOND_L4}"
 
-    assert decide(units, call=call(), enforcement="network-policy") == mesh.Verdict(True, reason)
+    assert decide(units, call=call(), enforcement="network-policy") == Verdict(True, reason)
     assert not allows(units, call=call())
 
 
@@ -442,17 +440,17 @@ BOTH = "scraper may call GET :8080 /data on Service producer and :9090 on units 
     ("changes", "reason"),
     [
         ({"port": 80, "method": "POST"}, f"wrong port; {BOTH}"),
-        ({"source": "outsider"}, "no relation gives it: producer has no policy for outsider"),
+        ({"source": "outsider"}, "no relation allows it: producer has no policy for outsider"),
     ],
 )
-def test_network_policy_denies_other_callers_and_ports(changes: dict[str, Any], reason: str):
-    policies = policy(), unit_policy()
+def test_a_network_policy_denies_other_callers_and_ports(changes: dict[str, Any], reason: str):
+    both = policy(), unit_policy()
 
-    assert allows(*policies, call=call(), enforcement="network-policy")
-    assert decide(*policies, call=call(**changes), enforcement="network-policy") == denied(reason)
+    assert allows(*both, call=call(), enforcement="network-policy")
+    assert decide(*both, call=call(**changes), enforcement="network-policy") == denied(reason)
 
 
-def test_network_policy_for_another_service_is_about_the_same_pods():
+def test_a_network_policy_for_any_service_opens_the_same_pods():
     other = policy(target_service="producer-admin")
 
     for target in ("producer", "producer/0", "producer-admin"):
@@ -461,7 +459,7 @@ def test_network_policy_for_another_service_is_about_the_same_pods():
         assert not allows(other, call=replace(there, port=1), enforcement="network-policy")
 
 
-def test_application_with_any_network_policy_is_closed_to_others_hardened_or_not():
+def test_a_network_policy_closes_its_target_to_others():
     outsider = call(source="outsider", target="producer/0")
 
     assert not allows(policy(), call=outsider, hardened=False, enforcement="network-policy")
@@ -469,11 +467,11 @@ def test_application_with_any_network_policy_is_closed_to_others_hardened_or_not
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
-def test_listing_is_no_longer_than_a_hook_tool_takes(form: Literal["table", "json"]):
-    policies = [policy(source_app_name=f"scraper-{number}") for number in range(2_000)]
+def test_results_fit_into_an_argument_of_a_hook_tool(form: Literal["table", "json"]):
+    many = [policy(source_app_name=f"scraper-{number}") for number in range(2_000)]
     junk = Refusal("careless", "[1," * 70_000, "not JSON")
 
-    result = listing.listing(mesh.Outcome(policies, [junk], "authorization-policy"), form)
+    result = policies.results(Outcome("authorization-policy", many, [junk]), form)
 
     shown = result["table"].splitlines() if form == "table" else json.loads(result["rows"])
     assert all(len(value.encode()) < 128 * 1024 - 100 for value in result.values())
@@ -481,22 +479,22 @@ def test_listing_is_no_longer_than_a_hook_tool_takes(form: Literal["table", "jso
     assert "careless" in str(shown[0])
 
 
-def test_listing_names_the_application_of_a_selector():
+def test_a_row_names_the_application_of_a_selector():
     selector = {"app.kubernetes.io/name": "producer"}
     by_selector = unit_policy(target_app_name=None, target_selector_labels=selector)
 
-    result = listing.listing(mesh.Outcome([by_selector], [], "authorization-policy"), "table")
+    result = policies.results(Outcome("authorization-policy", [by_selector], []), "table")
 
     assert result["table"].startswith("producer  accepted")
     assert "omitted" not in result
 
 
-def test_listing_is_sorted_by_application_and_shortens_what_is_long_for_a_person():
+def test_a_table_is_sorted_and_its_lines_are_short():
     refusal = Refusal("database", "x" * 500, "not JSON")
-    outcome = mesh.Outcome([policy()], [refusal], "authorization-policy")
+    outcome = Outcome("authorization-policy", [policy()], [refusal])
 
-    assert listing.listing(outcome, "table")["table"].splitlines() == [
+    assert policies.results(outcome, "table")["table"].splitlines() == [
         "database  refused  not JSON: [...]",
         "producer  accepted  scraper of demo may call GET :8080 /data on Service producer",
     ]
-    assert "x" * 500 in listing.listing(outcome, "json")["rows"]
+    assert "x" * 500 in policies.results(outcome, "json")["rows"]

@@ -1,8 +1,8 @@
-"""Which labels may be given, and how."""
+"""The option `labels`."""
 
 import pytest
 
-import config
+import configuration
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ import config
         ("a" * 63 + "=" + "b" * 63, {"a" * 63: "b" * 63}),
     ],
 )
-def test_labels_of_kubernetes_are_taken(option: str, labels: dict[str, str]):
-    assert config.parse_labels(option) == labels
+def test_labels_of_kubernetes_are_accepted(option: str, labels: dict[str, str]):
+    assert configuration.parse_labels(option) == labels
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,6 @@ def test_labels_of_kubernetes_are_taken(option: str, labels: dict[str, str]):
         "a=" + "b" * 64,
     ],
 )
-def test_what_is_no_label_is_refused_and_named(option: str):
-    with pytest.raises(ValueError, match="is no label of Kubernetes as key=value"):
-        config.parse_labels(option)
+def test_a_malformed_label_is_rejected(option: str):
+    with pytest.raises(ValueError, match="is not a Kubernetes label, write it as key=value"):
+        configuration.parse_labels(option)

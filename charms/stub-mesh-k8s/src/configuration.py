@@ -1,4 +1,4 @@
-"""The options of the charm, checked."""
+"""The charm's options, validated."""
 
 import re
 from typing import Annotated, Literal
@@ -12,28 +12,28 @@ _LABEL = re.compile(rf"({_PREFIX})?{_NAME}=({_NAME})?")
 
 
 def parse_labels(option: str) -> dict[str, str]:
-    """Return the labels of `key=value,key=value`; a mesh without any could not be joined.
+    """Return the labels of `key=value,key=value`. No pod could join a mesh without labels.
 
     Raises:
-        ValueError: if one of them is not what Kubernetes takes as a label.
+        ValueError: names the first part that is not a label.
     """
     pairs = [pair.strip() for pair in option.split(",")]
     for pair in pairs:
         if not _LABEL.fullmatch(pair):
-            raise ValueError(f"{pair!r} is no label of Kubernetes as key=value")
+            raise ValueError(f"{pair!r} is not a Kubernetes label, write it as key=value")
     return dict(pair.split("=") for pair in pairs)
 
 
 class Config(pydantic.BaseModel):
-    """The options; charmcraft.yaml says what they mean."""
+    """The options of charmcraft.yaml, which describes them."""
 
     labels: Annotated[dict[str, str], pydantic.BeforeValidator(parse_labels)]
     enforcement: Literal["auto", "authorization-policy", "network-policy", "none"]
     hardened: bool
 
 
-def problem(error: pydantic.ValidationError) -> str:
-    """Return which option is wrong, its value and why."""
+def describe(error: pydantic.ValidationError) -> str:
+    """Return the first wrong option with its value and the reason."""
     first = error.errors()[0]
     option = str(first["loc"][0]).replace("_", "-")
     return f"{option}={first['input']}: {first['msg'].removeprefix('Value error, ')}"
