@@ -375,19 +375,21 @@ def test_explain_fails_for_a_target_that_does_not_exist(
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("target", "verdict"),
     [
-        pytest.param("database", id="off the mesh"),
-        pytest.param("scraper", id="without pods"),
-        pytest.param("producer-admin", id="a Service in a policy"),
+        pytest.param("database", "allowed", id="off the mesh"),
+        pytest.param("scraper", "allowed", id="without pods"),
+        pytest.param("producer-admin", "denied", id="a Service in a policy"),
     ],
 )
-def test_explain_knows_every_target_that_exists(context: Context, cluster: Cluster, target: str):
+def test_explain_knows_every_target_that_exists(
+    context: Context, cluster: Cluster, target: str, verdict: str
+):
     cluster.pods = {"demo/producer": LABELS, "demo/database": {}}
     admin = policy(target_service="producer-admin")
     related = state(member("producer", admin), member("scraper"))
 
-    assert explain(context, related, to=target)
+    assert explain(context, related, to=target)[0] == verdict
 
 
 @pytest.mark.usefixtures("cluster")
