@@ -8,6 +8,7 @@ import pydantic
 
 import enforcement
 from actions import explain, policies
+from actions.call import Call
 from charms.istio_beacon_k8s.v0.service_mesh import (
     ServiceMeshProvider,
     is_leaving,
@@ -74,7 +75,7 @@ class StubMeshCharm(ops.CharmBase):
             event.set_results(policies.results(outcome, event.params["format"]))
 
     def _on_explain(self, event: ops.ActionEvent) -> None:
-        call = event.load_params(explain.Call, errors="fail", source_model=self.model.name)
+        call = event.load_params(Call, errors="fail", source_model=self.model.name)
         try:
             if outcome := self._outcome(event):
                 event.set_results(explain.results(call, self.model, self.options, outcome))

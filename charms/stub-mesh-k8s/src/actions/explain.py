@@ -13,8 +13,6 @@ from actions.decision import Mesh
 from configuration import Config
 from enforcement import Outcome
 
-__all__ = ["Call", "UnknownApplicationError", "results"]
-
 
 class UnknownApplicationError(Exception):
     """The target does not exist, so the mesh cannot decide about a call to it."""

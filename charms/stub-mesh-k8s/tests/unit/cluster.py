@@ -1,4 +1,4 @@
-"""A cluster as far as the charm sees it, over real HTTP."""
+"""A fake Kubernetes API for the requests that the charm makes, over real HTTP."""
 
 import http.server
 import json
@@ -18,40 +18,40 @@ _VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 @dataclass
 class Cluster:
-    """Pods by model and application, policies by name, and what the cluster refuses.
+    """The objects of a cluster, and the requests that it refuses.
 
     Attributes:
-        pods: the labels of an application's pods, beside its name, by `model/application`.
-        authorization_policies: by name.
-        network_policies: by name.
-        knows_istio: whether there are AuthorizationPolicies.
-        runs: the programs of Istio of which a pod is running.
-        trusts: whether the charm may touch policies.
-        private: models at whose pods it may not look.
-        fails: whether each request for policies is answered with 500.
-        hastens: whether what is to be deleted is already gone.
-        writes_left: after so many writes it fails, if a number is given.
+        pods: the labels of an application's pods, without its name, by `model/application`.
+        authorization_policies: the AuthorizationPolicies by name.
+        network_policies: the NetworkPolicies by name.
+        has_istio: whether Istio has defined AuthorizationPolicies.
+        running: the programs of Istio that have a running pod.
+        trusts: whether the charm may read and write policies.
+        private: the models in which the charm may not list pods.
+        fails: whether every request for policies fails with 500.
+        deletes_early: whether somebody else deletes each policy shortly before the charm does.
+        writes_left: the number of writes after which every write fails, if there is one.
     """
 
     pods: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     authorization_policies: dict[str, Object] = field(default_factory=dict[str, Object])
     network_policies: dict[str, Object] = field(default_factory=dict[str, Object])
-    knows_istio: bool = True
-    runs: frozenset[str] = frozenset({"istiod", "ztunnel"})
+    has_istio: bool = True
+    running: frozenset[str] = frozenset({"istiod", "ztunnel"})
     trusts: bool = True
     private: frozenset[str] = frozenset()
     fails: bool = False
-    hastens: bool = False
+    deletes_early: bool = False
     writes_left: int | None = None
 
     def answer(self, method: str, url: str, body: bytes) -> tuple[int, Object | None]:
-        """Return what the API answers; of a kind that it does not know, nothing in JSON."""
+        """Return the status and the body of the answer. An unknown kind has no body."""
         path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
         if path == "/api/v1/pods":
             return self._list_istio(query["labelSelector"][0], query["fieldSelector"][0])
         if path.endswith("/pods"):
             return self._list_pods(path.split("/")[-2], query.get("labelSelector", [""])[0])
-        if "authorizationpolicies" in path and not self.knows_istio:
+        if "authorizationpolicies" in path and not self.has_istio:
             return 404, None
         for refused, code in ((self._is_down(method), 500), (not self.trusts, 403)):
             if refused:
@@ -66,11 +66,11 @@ class Cluster:
         return self.writes_left < 0
 
     def _list_istio(self, labels: str, fields: str) -> tuple[int, Object]:
-        """Return the running pods of Istio; the cluster has none that are not."""
+        """Return the pods of Istio, all of which are running."""
         if not self.trusts:
             return _status(403)
         found = (
-            self.runs & {labels.removeprefix("app=")} if fields == "status.phase=Running" else ()
+            self.running & {labels.removeprefix("app=")} if fields == "status.phase=Running" else ()
         )
         return 200, {"items": [{"metadata": {"name": name}} for name in found]}
 
@@ -98,10 +98,10 @@ class Cluster:
             return 200, {"items": list(kind.values())}
         if method == "DELETE":
             del kind[name]
-            return _status(404, "NotFound") if self.hastens else (200, {"kind": "Status"})
+            return _status(404, "NotFound") if self.deletes_early else (200, {"kind": "Status"})
         policy: Object = json.loads(body)
         if kind.get(name, policy) != policy and query.get("force") != ["true"]:
-            return _status(409)  # as if what is there were somebody else's
+            return _status(409)  # a conflict with another field manager
         if not all(map(_VALUE.fullmatch, _label_values(policy["spec"]))):
             return _status(422)
         kind[name] = policy
@@ -113,7 +113,7 @@ def _status(code: int, reason: str = "") -> tuple[int, Object]:
 
 
 def _label_values(spec: Any) -> list[str]:
-    """Return the values of all selectors, in which Kubernetes takes not everything."""
+    """Return the values in all selectors, which Kubernetes validates."""
     if isinstance(spec, list):
         return [value for each in cast("list[Any]", spec) for value in _label_values(each)]
     if not isinstance(spec, dict):
@@ -125,7 +125,7 @@ def _label_values(spec: Any) -> list[str]:
 
 @contextmanager
 def served(cluster: Cluster) -> Generator[Object]:
-    """Serve the cluster, and yield the kubeconfig that leads there."""
+    """Serve the cluster, and yield a kubeconfig for it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         wbufsize = -1
@@ -140,9 +140,9 @@ def served(cluster: Cluster) -> Generator[Object]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_PATCH = do_DELETE = _handle  # noqa: N815 (the names are the base class's)
+        do_GET = do_PATCH = do_DELETE = _handle  # noqa: N815 (the base class defines these names)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's)
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class defines it)
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:

@@ -1,4 +1,4 @@
-"""The charm in a simulated Juju, and the cluster that it finds by KUBECONFIG."""
+"""Fixtures: the charm in a simulated Juju, and a cluster that it finds through KUBECONFIG."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Juju as far as the charm sees it: related applications and what they ask for."""
+"""Juju state for tests: related applications and the policies that they request."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ READ = Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])
 
 
 def policy(**changes: Any) -> MeshPolicy:
-    """Return the policy by which scraper may read the producer's data, with some changes."""
+    """Return a policy with some changes. Without changes, scraper may read the producer's data."""
     fields: dict[str, Any] = {
         "source_app_name": "scraper",
         "source_namespace": "demo",
@@ -24,10 +24,10 @@ def policy(**changes: Any) -> MeshPolicy:
 
 
 def member(app: str, *policies: MeshPolicy) -> testing.Relation:
-    """Return the relation of an application that asks for these policies."""
-    asked = json.dumps([each.model_dump(mode="json") for each in policies])
+    """Return the relation of an application that requests these policies."""
+    requested = json.dumps([each.model_dump(mode="json") for each in policies])
     return testing.Relation(
-        "service-mesh", remote_app_name=app, remote_app_data={"policies": asked}
+        "service-mesh", remote_app_name=app, remote_app_data={"policies": requested}
     )
 
 

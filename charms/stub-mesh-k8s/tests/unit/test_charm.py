@@ -167,7 +167,7 @@ def test_enforcement_none_deletes_the_policies(context: Context, cluster: Cluste
 
 
 def test_blocked_if_enforcement_requires_a_missing_istio(context: Context, cluster: Cluster):
-    cluster.knows_istio = False
+    cluster.has_istio = False
     config = {"enforcement": "authorization-policy"}
 
     out = context.run(context.on.config_changed(), state(member("producer"), config=config))
@@ -428,10 +428,10 @@ def test_explain_fails_if_it_may_not_list_the_callers_pods(context: Context, clu
 def test_explain_ignores_a_policy_that_istio_cannot_enforce(context: Context, cluster: Cluster):
     cluster.pods = {"demo/producer": LABELS, "demo/scraper": LABELS}
 
-    asked = state(member("producer", UNRENDERABLE), member("scraper"))
+    requested = state(member("producer", UNRENDERABLE), member("scraper"))
     enforced = state(member("producer", UNIT), member("scraper"))
 
-    assert explain(context, asked, to="producer/0")[0] == "denied"
+    assert explain(context, requested, to="producer/0")[0] == "denied"
     assert explain(context, enforced, to="producer/0", port=9090)[0] == "allowed"
 
 

@@ -64,7 +64,7 @@ def enforced(
     context: Context, cluster: Cluster, *policies: MeshPolicy, **config: Any
 ) -> testing.State:
     """Request these policies for the producer on a cluster without Istio."""
-    cluster.knows_istio, cluster.runs = False, frozenset()
+    cluster.has_istio, cluster.running = False, frozenset()
     relations = member("producer", *policies), member("scraper")
     return context.run(context.on.config_changed(), state(*relations, config=config))
 
@@ -207,7 +207,7 @@ def test_a_policy_for_a_service_alone_is_refused(context: Context, cluster: Clus
 
 
 def test_removing_a_relation_removes_its_network_policies(context: Context, cluster: Cluster):
-    cluster.knows_istio, cluster.runs = False, frozenset()
+    cluster.has_istio, cluster.running = False, frozenset()
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
     assert lets_in(cluster, SCRAPER, PRODUCER)
@@ -241,7 +241,7 @@ def test_a_policy_that_somebody_changed_is_restored(context: Context, cluster: C
 
 def test_installing_istio_replaces_the_network_policies(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
-    cluster.knows_istio, cluster.runs = True, frozenset({"ztunnel"})
+    cluster.has_istio, cluster.running = True, frozenset({"ztunnel"})
 
     out = context.run(context.on.update_status(), out)
 
@@ -278,19 +278,19 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("before", ["authorization-policy", "network-policy"])
-@pytest.mark.parametrize(("enforcement", "knows_istio"), EXPECTED)
+@pytest.mark.parametrize(("enforcement", "has_istio"), EXPECTED)
 def test_the_option_selects_one_kind_and_deletes_the_other(
-    context: Context, cluster: Cluster, before: str, enforcement: str, knows_istio: bool
+    context: Context, cluster: Cluster, before: str, enforcement: str, has_istio: bool
 ):
     related = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(*related, config={"enforcement": before}))
-    if not knows_istio:  # Kubernetes deletes the policies with their definition
-        cluster.knows_istio, cluster.runs = False, frozenset()
+    if not has_istio:  # Kubernetes deletes the policies with their definition
+        cluster.has_istio, cluster.running = False, frozenset()
         cluster.authorization_policies = {}
 
     context.run(context.on.config_changed(), state(*related, config={"enforcement": enforcement}))
 
-    assert counts(cluster) == EXPECTED[enforcement, knows_istio]
+    assert counts(cluster) == EXPECTED[enforcement, has_istio]
 
 
 AMBIENT = "istio.io/dataplane-mode=ambient"
@@ -301,7 +301,7 @@ AMBIENT = "istio.io/dataplane-mode=ambient"
 def test_auto_uses_istio_only_if_it_is_running(
     context: Context, cluster: Cluster, labels: str, program: str, runs: bool
 ):
-    cluster.runs = frozenset({program}) if runs else frozenset({"istiod", "ztunnel"}) - {program}
+    cluster.running = frozenset({program}) if runs else frozenset({"istiod", "ztunnel"}) - {program}
     related = member("producer", policy()), member("scraper")
 
     out = context.run(context.on.config_changed(), state(*related, config={"labels": labels}))
@@ -315,7 +315,7 @@ def test_stopping_istio_replaces_the_authorization_policies(context: Context, cl
     related = state(member("producer", policy()), member("scraper"))
     context.run(context.on.config_changed(), related)
     assert counts(cluster) == (4, 0)
-    cluster.runs = frozenset()
+    cluster.running = frozenset()
 
     context.run(context.on.update_status(), related)
 
@@ -325,7 +325,7 @@ def test_stopping_istio_replaces_the_authorization_policies(context: Context, cl
 
 
 def test_a_stopped_istio_gets_policies_if_the_option_names_it(context: Context, cluster: Cluster):
-    cluster.runs = frozenset()
+    cluster.running = frozenset()
     related = member("producer", policy()), member("scraper")
     config = {"enforcement": "authorization-policy"}
 
@@ -376,7 +376,7 @@ def test_the_next_event_completes_an_interrupted_switch(
 
 def test_deleting_tolerates_a_policy_that_is_already_gone(context: Context, cluster: Cluster):
     out = enforced(context, cluster, policy())
-    cluster.hastens = True
+    cluster.deletes_early = True
 
     out = context.run(context.on.config_changed(), replace(out, config={"enforcement": "none"}))
 

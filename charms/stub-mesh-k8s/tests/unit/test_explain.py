@@ -1,13 +1,12 @@
 """The decision about a call. Each allowed call has a denied twin."""
 
-import json
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from juju import policy
 
-from actions import matching, policies, words
+from actions import matching, words
 from actions.call import Call
 from actions.decision import Mesh, Verdict
 from charms.istio_beacon_k8s.v0.service_mesh import (
@@ -38,28 +37,28 @@ def call(**changes: Any) -> Call:
     return Call(**{**fields, **changes})
 
 
-EVERYBODY = ("demo/producer", "demo/scraper", "demo/outsider", "remote/scraper")
-L7, L4, NEITHER = "authorization-policy", "network-policy", "none"
-BEYOND_L4 = "methods and paths are not enforced"
+ALL_MEMBERS = ("demo/producer", "demo/scraper", "demo/outsider", "remote/scraper")
+L7, L4, NO_ENFORCEMENT = "authorization-policy", "network-policy", "none"
+L4_LIMITS = "methods and paths are not enforced"
 
 
 def decide(
     *policies: MeshPolicy,
     call: Call,
-    members: tuple[str, ...] = EVERYBODY,
+    members: tuple[str, ...] = ALL_MEMBERS,
     hardened: bool = True,
     enforcement: Enforcement = L7,
     refused: tuple[Refusal, ...] = (),
 ) -> Verdict:
-    unenforced = {L7: "", L4: BEYOND_L4, NEITHER: "nothing is enforced"}[enforcement]
+    unenforced = {L7: "", L4: L4_LIMITS, NO_ENFORCEMENT: "nothing is enforced"}[enforcement]
     outcome = Outcome(enforcement, policies, refused, unenforced)
     pairs = [member.split("/") for member in members]
     on_mesh = frozenset((model, app) for model, app in pairs)
     return Mesh("demo", on_mesh, hardened, outcome).decide(call)
 
 
-def allows(*policies: MeshPolicy, call: Call, **circumstances: Any) -> bool:
-    return decide(*policies, call=call, **circumstances).allowed
+def allows(*policies: MeshPolicy, call: Call, **mesh: Any) -> bool:
+    return decide(*policies, call=call, **mesh).allowed
 
 
 def denied(reason: str) -> Verdict:
@@ -175,14 +174,14 @@ def test_an_application_with_a_policy_is_closed_to_others():
 
 
 @pytest.mark.parametrize(
-    ("asked", "changes"),
+    ("requested", "changes"),
     [
         pytest.param(policy(), {"target": "producer/0"}, id="past the waypoint"),
         pytest.param(unit_policy(), {"source": "nobody"}, id="not on the mesh"),
     ],
 )
-def test_units_are_closed_to_calls_around_a_policy(asked: MeshPolicy, changes: dict[str, Any]):
-    assert not allows(asked, call=call(**changes), hardened=False)
+def test_units_are_closed_to_calls_around_a_policy(requested: MeshPolicy, changes: dict[str, Any]):
+    assert not allows(requested, call=call(**changes), hardened=False)
     assert allows(call=call(**changes), hardened=False)
     assert allows(unit_policy(), call=call(), hardened=False)
 
@@ -209,7 +208,7 @@ def test_without_enforcement_all_calls_are_allowed():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path", "fits"),
+    ("pattern", "path", "matches"),
     [
         ("/data", "/data", True),
         ("/data", "/data/", False),
@@ -225,12 +224,12 @@ def test_without_enforcement_all_calls_are_allowed():
         ("/a.b", "/axb", False),
     ],
 )
-def test_paths_match_as_in_istio(pattern: str, path: str, fits: bool):
-    assert matching.path_matches(pattern, path) is fits
+def test_paths_match_as_in_istio(pattern: str, path: str, matches: bool):
+    assert matching.path_matches(pattern, path) is matches
 
 
 @pytest.mark.parametrize(
-    ("pattern", "host", "fits"),
+    ("pattern", "host", "matches"),
     [
         ("producer.demo", "producer.demo", True),
         ("producer.demo", "PRODUCER.demo", True),
@@ -242,15 +241,15 @@ def test_paths_match_as_in_istio(pattern: str, path: str, fits: bool):
         ("*", "producer", True),
     ],
 )
-def test_hosts_match_as_in_istio(pattern: str, host: str, fits: bool):
-    assert matching.host_matches(pattern, host) is fits
+def test_hosts_match_as_in_istio(pattern: str, host: str, matches: bool):
+    assert matching.host_matches(pattern, host) is matches
 
 
 FULL_NAME = "producer.demo.svc.cluster.local"
 
 
 @pytest.mark.parametrize(
-    ("allowed", "changes", "fits"),
+    ("allowed", "changes", "matches"),
     [
         (f"{FULL_NAME}:8080", {}, True),
         (f"{FULL_NAME}:9090", {}, False),
@@ -261,11 +260,11 @@ FULL_NAME = "producer.demo.svc.cluster.local"
     ],
 )
 def test_a_policy_for_a_host_allows_calls_to_that_host(
-    allowed: str, changes: dict[str, Any], fits: bool
+    allowed: str, changes: dict[str, Any], matches: bool
 ):
     named = policy(endpoints=[Endpoint(hosts=[allowed])])
 
-    assert allows(named, call=call(**changes)) is fits
+    assert allows(named, call=call(**changes)) is matches
 
 
 def test_a_denial_names_the_wrong_host():
@@ -277,7 +276,7 @@ def test_a_denial_names_the_wrong_host():
 
 
 @pytest.mark.parametrize(
-    ("described", "said"),
+    ("described", "sentence"),
     [
         (policy(), "scraper of demo may call GET :8080 /data on Service producer"),
         (unit_policy(), "scraper of demo may call :9090 on units of producer"),
@@ -288,8 +287,8 @@ def test_a_denial_names_the_wrong_host():
         ),
     ],
 )
-def test_a_policy_in_words(described: MeshPolicy, said: str):
-    assert words.describe(described) == said
+def test_a_policy_in_words(described: MeshPolicy, sentence: str):
+    assert words.describe(described) == sentence
 
 
 METRICS = policy(endpoints=[Endpoint(ports=[9090], methods=[Method.get], paths=["/metrics"])])
@@ -344,11 +343,11 @@ def test_a_denied_caller_in_another_model_is_told_what_to_do():
     assert allows(policy(source_namespace="remote"), call=remote)
 
 
-def refusal(asked: MeshPolicy | str, app: str = "producer") -> Refusal:
+def refusal(requested: MeshPolicy | str, app: str = "producer") -> Refusal:
     """Return the refusal of a policy, or of a malformed entry."""
-    if isinstance(asked, str):
-        return Refusal(app, asked, "for a reason")
-    return Refusal(app, asked.model_dump_json(), "for a reason", asked)
+    if isinstance(requested, str):
+        return Refusal(app, requested, "for a reason")
+    return Refusal(app, requested.model_dump_json(), "for a reason", requested)
 
 
 @pytest.mark.parametrize(
@@ -384,14 +383,14 @@ def test_a_denial_names_no_refused_policy_for_other_calls(refused: Refusal):
     assert decide(call=call(), refused=(refused,)) == denied(reason)
 
 
-@pytest.mark.parametrize(("service", "is_about"), [("producer", True), ("other", False)])
-def test_a_refused_policy_for_a_service_is_for_that_service(service: str, is_about: bool):
+@pytest.mark.parametrize(("service", "is_named"), [("producer", True), ("other", False)])
+def test_a_refused_policy_for_a_service_is_for_that_service(service: str, is_named: bool):
     unfit = policy(target_app_name=None, target_service=service)
     refused = (refusal(unfit),)
 
     verdict = decide(call=call(), refused=refused, enforcement="network-policy")
 
-    assert ("refused" in verdict.reason) is is_about
+    assert ("refused" in verdict.reason) is is_named
     assert not verdict.allowed
 
 
@@ -411,11 +410,11 @@ def test_a_denial_names_a_refused_policy_without_target():
         ({}, "scraper of demo may call GET :8080 /data on Service producer"),
         (
             {"method": "POST"},
-            f"scraper of demo may call GET :8080 /data on Service producer; {BEYOND_L4}",
+            f"scraper of demo may call GET :8080 /data on Service producer; {L4_LIMITS}",
         ),
         (
             {"path": "/admin", "target": "producer/0"},
-            f"scraper of demo may call GET :8080 /data on Service producer; {BEYOND_L4}",
+            f"scraper of demo may call GET :8080 /data on Service producer; {L4_LIMITS}",
         ),
     ],
 )
@@ -427,7 +426,7 @@ def test_a_network_policy_allows_all_calls_on_its_port(changes: dict[str, Any], 
 
 def test_a_network_policy_for_units_opens_the_service_too():
     units = unit_policy(endpoints=[Endpoint(ports=[8080])])
-    reason = f"scraper of demo may call :8080 on units of producer; {BEYOND_L4}"
+    reason = f"scraper of demo may call :8080 on units of producer; {L4_LIMITS}"
 
     assert decide(units, call=call(), enforcement="network-policy") == Verdict(True, reason)
     assert not allows(units, call=call())
@@ -464,37 +463,3 @@ def test_a_network_policy_closes_its_target_to_others():
 
     assert not allows(policy(), call=outsider, hardened=False, enforcement="network-policy")
     assert allows(call=outsider, hardened=False, enforcement="network-policy")
-
-
-@pytest.mark.parametrize("form", ["table", "json"])
-def test_results_fit_into_an_argument_of_a_hook_tool(form: Literal["table", "json"]):
-    many = [policy(source_app_name=f"scraper-{number}") for number in range(2_000)]
-    junk = Refusal("careless", "[1," * 70_000, "not JSON")
-
-    result = policies.results(Outcome("authorization-policy", many, [junk]), form)
-
-    shown = result["table"].splitlines() if form == "table" else json.loads(result["rows"])
-    assert all(len(value.encode()) < 128 * 1024 - 100 for value in result.values())
-    assert len(shown) + int(result["omitted"]) == 2_001
-    assert "careless" in str(shown[0])
-
-
-def test_a_row_names_the_application_of_a_selector():
-    selector = {"app.kubernetes.io/name": "producer"}
-    by_selector = unit_policy(target_app_name=None, target_selector_labels=selector)
-
-    result = policies.results(Outcome("authorization-policy", [by_selector], []), "table")
-
-    assert result["table"].startswith("producer  accepted")
-    assert "omitted" not in result
-
-
-def test_a_table_is_sorted_and_its_lines_are_short():
-    refusal = Refusal("database", "x" * 500, "not JSON")
-    outcome = Outcome("authorization-policy", [policy()], [refusal])
-
-    assert policies.results(outcome, "table")["table"].splitlines() == [
-        "database  refused  not JSON: [...]",
-        "producer  accepted  scraper of demo may call GET :8080 /data on Service producer",
-    ]
-    assert "x" * 500 in policies.results(outcome, "json")["rows"]
