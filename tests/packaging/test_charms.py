@@ -57,11 +57,11 @@ def endpoints_used(folder: Path) -> set[str]:
 
 
 def options_used(folder: Path) -> set[str]:
-    """Return the options that the code reads, one by one or by the model Config."""
+    """Return the options that the code reads, one by one or by a model."""
     fields = {
         ast.unparse(field.target).replace("_", "-")
         for node in nodes(folder)
-        if isinstance(node, ast.ClassDef) and node.name == "Config"
+        if isinstance(node, ast.ClassDef) and node.name in ("Config", "MeshConfig")
         for field in node.body
         if isinstance(field, ast.AnnAssign)
     }

@@ -1,4 +1,7 @@
-"""What the producer writes into its relations, as the interfaces have it.
+"""Databag models for the relations that the producer provides.
+
+They are written by hand to keep the demo small. A charm for production uses the library of each
+interface, for example `charms.prometheus_k8s.v0.prometheus_scrape`.
 
 `prometheus_scrape`: https://documentation.ubuntu.com/charmlibs/reference/interfaces/prometheus_scrape/v0
 """
@@ -10,7 +13,7 @@ import pydantic
 
 
 class ScrapeJobs(pydantic.BaseModel):
-    """The application's bag of `prometheus_scrape`: each field is one key, and its value JSON."""
+    """The application databag of `prometheus_scrape`. Each value is encoded as JSON."""
 
     scrape_jobs: list[dict[str, Any]]
     scrape_metadata: dict[str, str]
@@ -18,21 +21,22 @@ class ScrapeJobs(pydantic.BaseModel):
 
 
 class ScrapeUnit(pydantic.BaseModel):
-    """A unit's bag of `prometheus_scrape`: plain strings. There is no prefix to the path."""
+    """The unit databag of `prometheus_scrape`. Its values are plain strings."""
 
     prometheus_scrape_unit_address: str
     prometheus_scrape_unit_name: str
+    # A prefix for the path of each job, for units behind an ingress. This charm needs none.
     prometheus_scrape_unit_path: str = ""
 
 
 class HttpData(pydantic.BaseModel):
-    """The application's bag of `http_data`."""
+    """The application databag of `http_data`."""
 
     url: str
 
 
 def scrape_jobs(charm: ops.CharmBase, port: int, path: str) -> ScrapeJobs:
-    """Return one job for every unit of this application, and an alert for a unit that is down."""
+    """Return one scrape job for all units of this application, and an alert for units down."""
     metadata = {
         "model": charm.model.name,
         "model_uuid": charm.model.uuid,
@@ -40,15 +44,24 @@ def scrape_jobs(charm: ops.CharmBase, port: int, path: str) -> ScrapeJobs:
         "unit": charm.unit.name,
         "charm_name": charm.meta.name,
     }
-    return ScrapeJobs(
-        scrape_jobs=[{"metrics_path": path, "static_configs": [{"targets": [f"*:{port}"]}]}],
-        scrape_metadata=metadata,
-        alert_rules={"groups": [{"name": charm.app.name, "rules": [_unit_down(metadata)]}]},
+    # A scraper replaces `*` by the address of each unit.
+    job = {"metrics_path": path, "static_configs": [{"targets": [f"*:{port}"]}]}
+    group = {"name": charm.app.name, "rules": [_unit_down(metadata)]}
+    return ScrapeJobs(scrape_jobs=[job], scrape_metadata=metadata, alert_rules={"groups": [group]})
+
+
+def scrape_unit(unit: ops.Unit, model: str) -> ScrapeUnit:
+    """Return the DNS name of the unit's pod, which outlives the pod and its IP address."""
+    app = unit.app.name
+    pod = unit.name.replace("/", "-")
+    return ScrapeUnit(
+        prometheus_scrape_unit_address=f"{pod}.{app}-endpoints.{model}.svc.cluster.local",
+        prometheus_scrape_unit_name=unit.name,
     )
 
 
 def _unit_down(metadata: dict[str, str]) -> dict[str, Any]:
-    """Return an alert for any unit of this application, with Prometheus' labels for it."""
+    """Return an alert rule for any unit of this application that cannot be scraped."""
     topology = {
         "juju_model": metadata["model"],
         "juju_model_uuid": metadata["model_uuid"],
@@ -62,13 +75,3 @@ def _unit_down(metadata: dict[str, str]) -> dict[str, Any]:
         "labels": {"severity": "critical", **topology},
         "annotations": {"summary": "{{ $labels.juju_unit }} cannot be scraped."},
     }
-
-
-def scrape_unit(unit: ops.Unit, model: str) -> ScrapeUnit:
-    """Return the name of the unit's pod, which stays when the pod and its address are replaced."""
-    app = unit.app.name
-    pod = unit.name.replace("/", "-")
-    return ScrapeUnit(
-        prometheus_scrape_unit_address=f"{pod}.{app}-endpoints.{model}.svc.cluster.local",
-        prometheus_scrape_unit_name=unit.name,
-    )

@@ -1,7 +1,7 @@
 """The program in the producer's container: metrics on one port, a small JSON service on another.
 
-It needs only the standard library and is set up by its environment: METRICS_PORT, DATA_PORT,
-VERSION and, where not all interfaces are meant, BIND_ADDRESS.
+It needs only the standard library. Environment variables configure it: METRICS_PORT, DATA_PORT,
+VERSION and optionally BIND_ADDRESS, without which it listens on all interfaces.
 """
 
 import collections
@@ -16,21 +16,21 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 
-class Answer(NamedTuple):
-    """What a request gets: a status code, a body and its media type."""
+class Response(NamedTuple):
+    """A response to a request."""
 
     code: int
     body: str
     media_type: str
 
 
-def in_json(code: int, content: object) -> Answer:
-    """Return an answer that ends its line, as a terminal likes it."""
-    return Answer(code, json.dumps(content) + "\n", "application/json")
+def json_response(code: int, content: object) -> Response:
+    """Return the content as JSON, with a newline at the end for terminals."""
+    return Response(code, json.dumps(content) + "\n", "application/json")
 
 
 class State:
-    """What all requests share: the latest items posted, and how often each call was made."""
+    """The state that all requests share: the latest items, and the number of calls of each kind."""
 
     def __init__(self) -> None:
         self.items: collections.deque[str] = collections.deque(maxlen=100)
@@ -51,8 +51,8 @@ class State:
 STATE = State()
 
 
-def metrics(_: str) -> Answer:
-    """Render the counters in Prometheus' text format."""
+def metrics(_: str) -> Response:
+    """Return the counters in the text format of Prometheus."""
     lines = [
         "# HELP producer_requests_total Requests that reached this unit.",
         "# TYPE producer_requests_total counter",
@@ -67,87 +67,88 @@ def metrics(_: str) -> Answer:
         "# TYPE producer_build_info gauge",
         f'producer_build_info{{version="{os.environ["VERSION"]}"}} 1',
     ]
-    return Answer(200, "\n".join(lines) + "\n", "text/plain; version=0.0.4; charset=utf-8")
+    return Response(200, "\n".join(lines) + "\n", "text/plain; version=0.0.4; charset=utf-8")
 
 
-def read_items(_: str) -> Answer:
+def read_items(_: str) -> Response:
     """Return the items."""
-    return in_json(200, {"items": list(STATE.items)})
+    return json_response(200, {"items": list(STATE.items)})
 
 
-def add_item(body: str) -> Answer:
-    """Keep the body as one more item."""
+def add_item(body: str) -> Response:
+    """Add the body as an item."""
     STATE.items.append(body)
-    return in_json(201, {"items": len(STATE.items)})
+    return json_response(201, {"items": len(STATE.items)})
 
 
-def admin(_: str) -> Answer:
-    """Return what only an administrator should see."""
-    return in_json(200, {"process": os.getpid(), "calls": STATE.snapshot()})
+def admin(_: str) -> Response:
+    """Return details for administrators. No policy of the charm allows this call."""
+    return json_response(200, {"process": os.getpid(), "calls": STATE.snapshot()})
 
 
-def health(_: str) -> Answer:
-    """Answer Pebble's check."""
-    return in_json(200, {"version": os.environ["VERSION"]})
+def health(_: str) -> Response:
+    """Return the version. Pebble's health check calls this."""
+    return json_response(200, {"version": os.environ["VERSION"]})
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Looks a request up in the routes of its port."""
+    """Passes each request to the function that its port has for the method and path."""
 
     protocol_version = "HTTP/1.1"
-    # Head and body leave in one segment; else Nagle's algorithm holds the second back for 40 ms.
+    # Send headers and body in one segment; else Nagle's algorithm delays the body by 40 ms.
     wbufsize = -1
     disable_nagle_algorithm = True
     timeout = 60
-    routes: ClassVar[dict[tuple[str, str], Callable[[str], Answer]]] = {}
+    routes: ClassVar[dict[tuple[str, str], Callable[[str], Response]]] = {}
 
     def _handle(self) -> None:
         path = self.path.partition("?")[0]
         route = self.routes.get((self.command, path))
-        # Paths are labels of a counter: those that nobody serves would grow without end.
+        # Unknown paths share one label, as a counter for each would grow without end.
         STATE.count(self.connection.getsockname()[1], self.command, path if route else "other")
         body = self._body()
         if body is None:
-            self._send(in_json(400, {"error": "a body needs a length, below 100 kB"}))
+            error = "the request body needs a Content-Length below 100 kB"
+            self._send(json_response(400, {"error": error}))
         elif route is None:
-            self._send(in_json(404, {"error": "no such call"}))
+            self._send(json_response(404, {"error": f"{self.command} {path} is not served here"}))
         else:
             self._send(route(body))
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 (the names are the base class's)
 
     def _body(self) -> str | None:
-        """Return the body, or None where its end is not known and the connection has to end."""
+        """Return the body, or None if its length is unknown and the connection has to be closed."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not re.fullmatch(r"[0-9]{1,5}", length):
             self.close_connection = True
             return None
         return self.rfile.read(int(length)).decode(errors="replace")
 
-    def _send(self, answer: Answer) -> None:
-        body = answer.body.encode()
-        self.send_response(answer.code)
-        self.send_header("Content-Type", answer.media_type)
+    def _send(self, response: Response) -> None:
+        body = response.body.encode()
+        self.send_response(response.code)
+        self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 (the signature is the base class's)
-        """Print the one line that each request gets."""
+        """Print one line for each request."""
         print(f"{self.client_address[0]} {self.requestline!r} {code}", flush=True)
 
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (the signature is the base class's)
-        """Print nothing: `log_request` has the line."""
+        """Print nothing, as `log_request` prints a line for errors, too."""
 
 
 class MetricsHandler(Handler):
-    """What a scraper calls."""
+    """Serves the metrics."""
 
     routes: ClassVar = {("GET", "/metrics"): metrics}
 
 
 class DataHandler(Handler):
-    """What a reader of the data calls, and what only the mesh keeps it from calling."""
+    """Serves the data. It answers all callers, so only the mesh can deny a call."""
 
     routes: ClassVar = {
         ("GET", "/data"): read_items,
@@ -158,7 +159,7 @@ class DataHandler(Handler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """An HTTP server. Python's own asks the DNS for its name first, which can take seconds."""
+    """An HTTP server that starts without the DNS lookup of http.server, which can take seconds."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
-"""A charm that calls others through a service mesh, and finds out who lets it."""
+"""Charm that scrapes other applications through the service mesh."""
+
+import logging
 
 import ops
 import pydantic
 
 import config
 import databags
-import workload
+import probe
+import scraper
 from charms.istio_beacon_k8s.v0.service_mesh import ServiceMeshConsumer
+
+# Both log every request, and ops starts a juju-log process for each line.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class ScraperCharm(ops.CharmBase):
@@ -15,12 +22,14 @@ class ScraperCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
-        self.container = self.unit.get_container(workload.CONTAINER)
-        # It has no policies, as nothing calls it: on the mesh it has an identity to call with.
-        self.mesh = ServiceMeshConsumer(self, auto_join=bool(self.config["auto-join"]))
+        self.container = self.unit.get_container(scraper.CONTAINER)
+        # No policies, as no application calls the scraper. It joins the mesh to get the identity
+        # by which producers recognise it.
+        auto_join = self.load_config(config.MeshConfig).auto_join
+        self.mesh = ServiceMeshConsumer(self, auto_join=auto_join)
         for event in (
             self.on.install,
-            self.on[workload.CONTAINER].pebble_ready,
+            self.on[scraper.CONTAINER].pebble_ready,
             self.on.config_changed,
             self.on.upgrade_charm,
             self.on["metrics"].relation_changed,
@@ -34,27 +43,19 @@ class ScraperCharm(ops.CharmBase):
         framework.observe(self.on.collect_unit_status, self._on_collect_unit_status)
 
     def _reconcile(self, _: ops.EventBase) -> None:
-        """Make the port and the workload what they should be, whatever happened."""
-        self.unit.set_ports(workload.PORT)
+        """Bring the port and the workload to the desired state, regardless of the event."""
+        self.unit.set_ports(scraper.PORT)
         try:
             options = self.load_config(config.Config)
         except pydantic.ValidationError:
-            return  # The workload goes on as it was; the status says what is wrong.
+            return  # The workload keeps its last valid options. The status names the invalid one.
         if self.container.can_connect():
             name = f"{self.app.name} in model {self.model.name}"
-            workload.start(self.container, name, self._targets(), options.scrape_interval)
-            self.unit.set_workload_version(workload.VERSION)
-
-    def _targets(self) -> list[workload.Target]:
-        metrics, data = self.model.relations["metrics"], self.model.relations["data"]
-        return [
-            *(target for relation in metrics for target in databags.metrics_targets(relation)),
-            *(target for relation in data for target in databags.data_targets(relation)),
-        ]
+            scraper.start(self.container, name, self._targets(), options.scrape_interval)
+            self.unit.set_workload_version(scraper.VERSION)
 
     def _on_probe(self, event: ops.ActionEvent) -> None:
-        import probe  # httpx takes 50 ms to import, which no hook need wait for.
-
+        """Call the producer from this pod. Only the demo needs this action."""
         params = event.load_params(config.ProbeParams, errors="fail")
         try:
             producer = self._producer(params)
@@ -64,28 +65,38 @@ class ScraperCharm(ops.CharmBase):
         results = probe.results(probe.run(producer), params.format)
         event.set_results({"app": producer.app, "model": producer.model, **results})
 
-    def _producer(self, params: config.ProbeParams) -> databags.Producer:
-        """Return whom to probe: whom the parameters name, or else the first related producer.
-
-        Raises:
-            LookupError: if nobody is named, and no relation leads to anybody.
-        """
-        if params.app:
-            return databags.Producer(params.app, params.model or self.model.name)
-        relations = [*self.model.relations["metrics"], *self.model.relations["data"]]
-        if params.model or not relations:
-            raise LookupError(
-                "say which producer: app=<application>, and model=<model> if not in this one"
-            )
-        return databags.first_producer(relations)
-
     def _on_collect_unit_status(self, event: ops.CollectStatusEvent) -> None:
         try:
             self.load_config(config.Config)
         except pydantic.ValidationError as error:
             event.add_status(ops.BlockedStatus(config.problem(error)))
         event.add_status(self.mesh.status())
-        event.add_status(workload.status(self.container))
+        event.add_status(scraper.status(self.container))
+
+    def _targets(self) -> list[scraper.Target]:
+        targets: list[scraper.Target] = []
+        for relation in self.model.relations["metrics"]:
+            targets.extend(databags.metrics_targets(relation))
+        for relation in self.model.relations["data"]:
+            targets.extend(databags.data_targets(relation))
+        return targets
+
+    def _producer(self, params: config.ProbeParams) -> databags.Producer:
+        """Return the producer that the parameters name, or else the first related producer.
+
+        Raises:
+            LookupError: if the parameters name no producer, and none is related or has published
+                its address.
+        """
+        if params.app:
+            return databags.Producer(params.app, params.model or self.model.name)
+        relations = [*self.model.relations["metrics"], *self.model.relations["data"]]
+        if params.model or not relations:
+            raise LookupError(
+                "no producer to probe: set app=<application>, "
+                "and model=<model> if it is in another model"
+            )
+        return databags.first_producer(relations)
 
 
 if __name__ == "__main__":

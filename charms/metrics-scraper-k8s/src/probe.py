@@ -1,4 +1,4 @@
-"""The probe: each call that a producer could answer, and what comes of it."""
+"""Calls every endpoint of a producer and reports each result. Only the demo needs this module."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ MAX_UNITS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One call; `request` names it in the table, `target` is an application or a unit."""
+    """A call. `request` names it in the table, and `target` is an application or a unit."""
 
     request: str
     target: str
@@ -28,7 +28,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What came of a call: a status code, `denied`, `unreachable` or `timeout`."""
+    """The result of a call: a status code, `denied`, `unreachable` or `timeout`."""
 
     request: str
     target: str
@@ -36,8 +36,29 @@ class Row:
     ms: float
 
 
+def run(producer: Producer, transport: httpx.BaseTransport | None = None) -> list[Row]:
+    """Make all calls and return their results.
+
+    Without a transport, the calls go through the proxies that the environment names.
+
+    A producer without a relation to this application does not publish its number of units.
+    Kubernetes numbers them from 0 without gaps, so the first unit that is entirely unreachable,
+    beyond the known ones, does not exist.
+    """
+    # A connection that one call opened must not decide the result of the next.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(timeout=TIMEOUT, limits=limits, transport=transport) as client:
+        rows = [observe(client, call) for call in service_calls(producer)]
+        for number in range(MAX_UNITS):
+            unit = [observe(client, call) for call in unit_calls(producer, number)]
+            if number >= max(producer.units, 1) and {row.result for row in unit} == {"unreachable"}:
+                break
+            rows += unit
+    return rows
+
+
 def service_calls(producer: Producer) -> list[Call]:
-    """Return the calls on the producer's Service, where a mesh knows methods and paths."""
+    """Return the calls to the producer's Service, which a mesh decides by method and path."""
     host = f"{producer.app}.{producer.model}.svc.cluster.local"
     return [
         Call(f"{method} :{port}{path}", producer.app, method, f"http://{host}:{port}{path}")
@@ -51,7 +72,7 @@ def service_calls(producer: Producer) -> list[Call]:
 
 
 def unit_calls(producer: Producer, number: int) -> list[Call]:
-    """Return the calls on one unit's own address, where a mesh knows ports alone."""
+    """Return the calls to a unit's own address, which a mesh decides by port alone."""
     app = producer.app
     host = f"{app}-{number}.{app}-endpoints.{producer.model}.svc.cluster.local"
     return [
@@ -60,27 +81,8 @@ def unit_calls(producer: Producer, number: int) -> list[Call]:
     ]
 
 
-def run(producer: Producer, transport: httpx.BaseTransport | None = None) -> list[Row]:
-    """Make all calls, by default through the proxies that the environment names.
-
-    A producer that we are not related to does not say how many units it has. Kubernetes numbers
-    them from 0 without gaps, so the first that cannot be reached at all, beyond those we know of,
-    is one too many.
-    """
-    # No connection is used twice: what came of one call says nothing about the next.
-    limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(timeout=TIMEOUT, limits=limits, transport=transport) as client:
-        rows = [observe(client, call) for call in service_calls(producer)]
-        for number in range(MAX_UNITS):
-            unit = [observe(client, call) for call in unit_calls(producer, number)]
-            if number >= max(producer.units, 1) and {row.result for row in unit} == {"unreachable"}:
-                break
-            rows += unit
-    return rows
-
-
 def observe(client: httpx.Client, call: Call) -> Row:
-    """Make one call."""
+    """Make one call and return its result."""
     start = time.perf_counter()
     outcome: httpx.Response | httpx.TransportError
     try:
@@ -92,12 +94,12 @@ def observe(client: httpx.Client, call: Call) -> Row:
 
 
 def classify(outcome: httpx.Response | httpx.TransportError) -> str:
-    """Return the status code of an answer, or why there is none.
+    """Return the status code of a response, or the reason that the producer gave none.
 
-    The producer itself never answers 403 or 502 to 504: those come from a proxy on the way. Where
-    a policy denies, Istio's waypoint answers 403, and its ztunnel, which does not speak HTTP, drops
-    the connection that it had accepted. It drops one as well where the port behind it is closed, so
-    a `denied` without a 403 is a reading, not a proof.
+    The producer itself never responds with 403 or 502 to 504, so these come from a proxy on the
+    way. If a policy denies a call, Istio's waypoint responds with 403. Istio's ztunnel, which does
+    not speak HTTP, drops the connection after accepting it. It also drops a connection to a closed
+    port, so `denied` without a 403 is an interpretation and not a proof.
     """
     match outcome:
         case httpx.Response(status_code=502 | 503) | httpx.ConnectError():
@@ -113,14 +115,14 @@ def classify(outcome: httpx.Response | httpx.TransportError) -> str:
 
 
 def results(rows: Sequence[Row], form: Literal["table", "json"]) -> dict[str, str]:
-    """Return the rows as an action's result: for a person, or for a script."""
+    """Return the rows as an action result: a table for people or JSON for scripts."""
     if form == "json":
         return {"rows": json.dumps([dataclasses.asdict(row) for row in rows])}
     return {"table": table(rows)}
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows for a person to read."""
+    """Return the rows as aligned text."""
     width = max(len(row.target) for row in rows)
     return "\n".join(
         f"{row.request:<18} {row.target:<{width}}  {row.result:<11} {row.ms:>7.1f} ms"

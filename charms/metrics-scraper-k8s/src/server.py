@@ -1,8 +1,9 @@
-"""The program in the scraper's container: calls its targets and shows what came back.
+"""The program in the scraper's container: it calls its targets and shows the latest results.
 
-It needs only the standard library and is set up by its environment: NAME (whose targets they are),
-PORT, TARGETS (JSON, a list of objects with `job` and `url`), INTERVAL in seconds, VERSION and,
-where not all interfaces are meant, BIND_ADDRESS. Proxies are taken from the environment too.
+It needs only the standard library. Environment variables configure it: NAME (for the page's title),
+PORT, TARGETS (JSON, a list of objects with `job` and `url`), INTERVAL (in seconds), VERSION and
+optionally BIND_ADDRESS, without which it listens on all interfaces. It also uses the proxies that
+the environment names.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ MAX_SHOWN = 120
 
 @dataclasses.dataclass(frozen=True)
 class Scrape:
-    """One target, and the latest that came back from it; times are in UTC, durations in seconds."""
+    """A target and its latest result. Times are in UTC and durations in seconds."""
 
     job: str
     url: str
@@ -41,8 +42,8 @@ class Scrape:
     duration: float = 0.0
 
 
-class Answer(NamedTuple):
-    """What a request gets: a status code, a media type and a body."""
+class Response(NamedTuple):
+    """A response to a request."""
 
     code: int
     media_type: str
@@ -56,11 +57,19 @@ PAGE = string.Template("""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="5"><title>Targets of $name</title>
 <style>
+  :root { color-scheme: light dark }
   body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem }
   th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0 }
-  h1 { font-size: 1.4rem } code { display: block; font-size: 12px; color: #59636e }
+  h1 { font-size: 1.4rem }
+  code { display: block; font-size: 12px; color: light-dark(#59636e, #9198a1) }
   .target { overflow-wrap: anywhere } .figure { white-space: nowrap }
-  .up .state { color: #1a7f37 } .down .state { color: #cf222e }
+  .up .state { color: light-dark(#1a7f37, #3fb950) }
+  .down .state { color: light-dark(#cf222e, #f85149) }
+  @media (max-width: 40rem) { /* On a phone, each target has a line of its own below the figures. */
+    th { display: none } td { padding: 0 1rem 0 0 }
+    tr { display: flex; flex-wrap: wrap; margin-bottom: 1rem }
+    .target { order: 1; flex-basis: 100% }
+  }
 </style>
 <h1>Targets of $name</h1>
 $targets
@@ -78,7 +87,7 @@ ROW = string.Template("""<tr class="$health"><td>$job
 
 
 def scrape(job: str, url: str) -> Scrape:
-    """Call the target once."""
+    """Call a target once and return the result."""
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     start = time.perf_counter()
     code, answer, error = call(url)
@@ -95,9 +104,9 @@ def scrape(job: str, url: str) -> Scrape:
 
 
 def call(url: str) -> tuple[int | None, str, str]:
-    """Return the status code, the beginning of the answer, and the error, of GET on the URL."""
+    """GET the URL and return the status code, the start of the body, and the error."""
     try:
-        # The URL is a stranger's word, and `file:///etc/passwd` is one that urllib would read.
+        # Another charm chose the URL, and urllib would also read `file:///etc/passwd`.
         if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             return None, "", "not an http URL"
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 (checked above)
@@ -105,43 +114,43 @@ def call(url: str) -> tuple[int | None, str, str]:
     except urllib.error.HTTPError as error:
         with error:
             answer = error.read(MAX_ANSWER).decode(errors="replace")
-        # What Envoy answers where a policy denies. A target may have a 403 of its own.
+        # Envoy responds so if a policy denies the call. A target may respond with a 403 of its own.
         denied = error.code == 403 and answer.startswith("RBAC: access denied")
         return error.code, answer, "denied" if denied else f"{error.code} {error.reason}".lower()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return None, "", in_words(error)
+        return None, "", describe(error)
 
 
-def in_words(error: Exception) -> str:
-    """Return what the operating system or the library says, without types and numbers."""
+def describe(error: Exception) -> str:
+    """Return the message of the operating system or library, without types and numbers."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).lower()
 
 
 def watch(place: int, interval: float) -> None:
-    """Scrape one target for ever."""
+    """Scrape one target forever."""
     while True:
         latest = LATEST[place] = scrape(LATEST[place].job, LATEST[place].url)
         print(f"{latest.health} {latest.url} {latest.error}".rstrip(), flush=True)
         time.sleep(interval)
 
 
-def targets() -> Answer:
+def targets() -> Response:
     """Return the latest scrapes as JSON."""
     scrapes = [dataclasses.asdict(latest) for latest in LATEST]
-    return Answer(200, "application/json", json.dumps(scrapes))
+    return Response(200, "application/json", json.dumps(scrapes))
 
 
-def page() -> Answer:
-    """Return the latest scrapes as a page."""
+def page() -> Response:
+    """Return the latest scrapes as an HTML page."""
     rows = "".join(map(row, LATEST))
-    shown = TABLE.substitute(rows=rows) if rows else "No targets: relate metrics or data."
+    shown = TABLE.substitute(rows=rows) if rows else "No targets: integrate metrics or data."
     body = PAGE.substitute(name=html.escape(os.environ["NAME"]), targets=shown)
-    return Answer(200, "text/html; charset=utf-8", body)
+    return Response(200, "text/html; charset=utf-8", body)
 
 
 def row(latest: Scrape) -> str:
-    """Return a row of the page, of a long answer the beginning."""
+    """Return one row of the page, with a long answer cut short."""
     answer = latest.answer
     fields = {
         "job": latest.job,
@@ -155,44 +164,44 @@ def row(latest: Scrape) -> str:
     return ROW.substitute({name: html.escape(value) for name, value in fields.items()})
 
 
-def health() -> Answer:
-    """Answer Pebble's check."""
-    return Answer(200, "application/json", json.dumps({"version": os.environ["VERSION"]}))
+def health() -> Response:
+    """Return the version. Pebble's health check calls this."""
+    return Response(200, "application/json", json.dumps({"version": os.environ["VERSION"]}))
 
 
 ROUTES = {"/": page, "/api/targets": targets, "/health": health}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Shows what came back."""
+    """Serves the latest results."""
 
     protocol_version = "HTTP/1.1"
-    # Head and body leave in one segment; else Nagle's algorithm holds the second back for 40 ms.
+    # Send headers and body in one segment; else Nagle's algorithm delays the body by 40 ms.
     wbufsize = -1
     disable_nagle_algorithm = True
     timeout = 60
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Respond with the page or data at the path."""
         route = ROUTES.get(self.path.partition("?")[0])
-        answer = route() if route else Answer(404, "text/plain", "no such page\n")
-        body = answer.body.encode()
-        self.send_response(answer.code)
-        self.send_header("Content-Type", answer.media_type)
+        response = route() if route else Response(404, "text/plain", "not found\n")
+        body = response.body.encode()
+        self.send_response(response.code)
+        self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 (the signature is the base class's)
-        """Print the one line that each request gets."""
+        """Print one line for each request."""
         print(f"{self.client_address[0]} {self.requestline!r} {code}", flush=True)
 
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (the signature is the base class's)
-        """Print nothing: `log_request` has the line."""
+        """Print nothing, as `log_request` prints a line for errors, too."""
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """An HTTP server. Python's own asks the DNS for its name first, which can take seconds."""
+    """An HTTP server that starts without the DNS lookup of http.server, which can take seconds."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,4 +1,4 @@
-"""What the charm does with its workload, its relations and its status."""
+"""The charm's workload, relations, policies and status."""
 
 import json
 import pathlib
@@ -7,10 +7,24 @@ import ops
 import pytest
 from ops import pebble, testing
 
-import workload
+import producer
 from charm import ProducerCharm
 
 UUID = "c2e9f4d5-dcb3-4870-8509-330eb9745ee8"
+
+TOPOLOGY = f'juju_model="demo", juju_model_uuid="{UUID}", juju_application="producer"'
+UNIT_DOWN = {
+    "alert": "ProducerDown",
+    "expr": f"up{{{TOPOLOGY}}} == 0",
+    "for": "1m",
+    "labels": {
+        "severity": "critical",
+        "juju_model": "demo",
+        "juju_model_uuid": UUID,
+        "juju_application": "producer",
+    },
+    "annotations": {"summary": "{{ $labels.juju_unit }} cannot be scraped."},
+}
 
 Context = testing.Context[ProducerCharm]
 
@@ -51,9 +65,7 @@ def test_each_event_opens_the_ports_and_starts_the_workload(
     assert out.unit_status == testing.ActiveStatus("not on a service mesh")
 
 
-def test_container_has_the_program_that_the_layer_runs(
-    context: Context, container: testing.Container
-):
+def test_layer_runs_the_program_that_was_pushed(context: Context, container: testing.Container):
     out = context.run(context.on.pebble_ready(container), state(container))
 
     after = out.get_container("producer")
@@ -70,36 +82,31 @@ def test_container_has_the_program_that_the_layer_runs(
         {"url": "http://localhost:8080/health"},
     )
     program = after.get_filesystem(context) / "opt/producer/server.py"
-    assert program.read_text() == pathlib.Path(workload.__file__).with_name("server.py").read_text()
+    assert program.read_text() == pathlib.Path(producer.__file__).with_name("server.py").read_text()
 
 
-def test_leader_publishes_what_prometheus_scrapes(context: Context, container: testing.Container):
+def test_leader_publishes_its_scrape_jobs(context: Context, container: testing.Container):
     relation = testing.Relation("metrics", remote_app_name="scraper")
-    event = context.on.relation_created(relation)
 
-    with context(event, state(container, relation)) as manager:
-        charm_name = manager.charm.meta.name
-        out = manager.run()
+    out = context.run(context.on.relation_created(relation), state(container, relation))
 
-    bags = out.get_relation(relation.id)
-    assert bags.local_app_data == {
-        "scrape_jobs": (
-            '[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9090"]}]}]'
-        ),
-        "scrape_metadata": (
-            f'{{"model": "demo", "model_uuid": "{UUID}", "application": "producer", '
-            f'"unit": "producer/0", "charm_name": "{charm_name}"}}'
-        ),
-        "alert_rules": bags.local_app_data["alert_rules"],
+    bag = out.get_relation(relation.id).local_app_data
+    assert {key: json.loads(value) for key, value in bag.items()} == {
+        "scrape_jobs": [
+            {"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9090"]}]},
+        ],
+        "scrape_metadata": {
+            "model": "demo",
+            "model_uuid": UUID,
+            "application": "producer",
+            "unit": "producer/0",
+            "charm_name": "metrics-producer-k8s",
+        },
+        "alert_rules": {"groups": [{"name": "producer", "rules": [UNIT_DOWN]}]},
     }
-    [group] = json.loads(bags.local_app_data["alert_rules"])["groups"]
-    [rule] = group["rules"]
-    topology = f'juju_model="demo", juju_model_uuid="{UUID}", juju_application="producer"'
-    assert rule["expr"] == f"up{{{topology}}} == 0"
-    assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
 
 
-def test_each_unit_publishes_the_name_of_its_pod_in_plain_text(
+def test_each_unit_publishes_its_pod_name_in_plain_text(
     context: Context, container: testing.Container
 ):
     relation = testing.Relation("metrics", remote_app_name="scraper")
@@ -117,7 +124,7 @@ def test_each_unit_publishes_the_name_of_its_pod_in_plain_text(
     assert bags.local_app_data == {}
 
 
-def test_leader_publishes_the_url_of_its_data(context: Context, container: testing.Container):
+def test_leader_publishes_the_url_of_the_data(context: Context, container: testing.Container):
     relation = testing.Relation("data", remote_app_name="scraper")
 
     out = context.run(context.on.relation_created(relation), state(container, relation))
@@ -138,7 +145,7 @@ def test_follower_publishes_no_url(context: Context, container: testing.Containe
 
 
 class RemovedBag(dict[str, str]):
-    """The databag of a relation that Juju is removing: it still has it, and refuses to write."""
+    """The databag of a relation that Juju is removing: readable, but it rejects writes."""
 
     def __setitem__(self, key: str, value: str) -> None:
         raise ops.RelationNotFoundError
@@ -146,7 +153,7 @@ class RemovedBag(dict[str, str]):
 
 @pytest.mark.parametrize("endpoint", ["metrics", "data"])
 @pytest.mark.parametrize("leader", [True, False])
-def test_hook_survives_a_relation_that_juju_is_removing(
+def test_reconcile_skips_a_relation_that_juju_is_removing(
     context: Context, container: testing.Container, endpoint: str, leader: bool
 ):
     removed = testing.Relation(
@@ -164,7 +171,7 @@ def test_hook_survives_a_relation_that_juju_is_removing(
 
 
 def policies(out: testing.State, mesh: testing.Relation) -> list[tuple[object, ...]]:
-    """Return each published policy in short."""
+    """Return source, target type and endpoints of each published policy."""
     return [
         (
             policy["source_app_name"],
@@ -189,7 +196,7 @@ SERVICE_DATA = ("scraper", "app", (["GET"], [8080], ["/data"]))
         ([], []),
     ],
 )
-def test_each_relation_lets_its_own_calls_through_and_no_others(
+def test_each_relation_allows_its_own_calls_only(
     context: Context,
     container: testing.Container,
     endpoints: list[str],
@@ -203,9 +210,7 @@ def test_each_relation_lets_its_own_calls_through_and_no_others(
     assert policies(out, mesh) == expected
 
 
-def test_relation_that_is_broken_lets_nothing_through(
-    context: Context, container: testing.Container
-):
+def test_broken_relation_allows_no_calls(context: Context, container: testing.Container):
     mesh = testing.Relation("service-mesh", remote_app_name="mesh")
     data = testing.Relation("data", remote_app_name="scraper")
 
@@ -214,7 +219,7 @@ def test_relation_that_is_broken_lets_nothing_through(
     assert policies(out, mesh) == []
 
 
-def test_waits_for_pebble(context: Context):
+def test_status_is_waiting_without_pebble(context: Context):
     container = testing.Container("producer", can_connect=False)
 
     out = context.run(context.on.config_changed(), state(container))
@@ -222,7 +227,7 @@ def test_waits_for_pebble(context: Context):
     assert out.unit_status == testing.WaitingStatus("waiting for Pebble")
 
 
-def test_waits_for_a_workload_that_has_never_been_started(
+def test_status_is_waiting_until_the_workload_is_started(
     context: Context, container: testing.Container
 ):
     out = context.run(context.on.update_status(), state(container))
@@ -245,7 +250,7 @@ def test_status_follows_the_health_check(
 ):
     check = testing.CheckInfo("serving", level=pebble.CheckLevel.READY, status=check_status)
     container = testing.Container(
-        "producer", can_connect=True, layers={"producer": workload.layer()}, check_infos=[check]
+        "producer", can_connect=True, layers={"producer": producer.layer()}, check_infos=[check]
     )
 
     out = context.run(context.on.update_status(), state(container))
@@ -253,7 +258,7 @@ def test_status_follows_the_health_check(
     assert out.unit_status == expected
 
 
-def test_says_what_keeps_it_off_the_mesh(context: Context, container: testing.Container):
+def test_status_says_why_it_is_not_on_the_mesh_yet(context: Context, container: testing.Container):
     mesh = testing.Relation("service-mesh", remote_app_name="mesh")
 
     out = context.run(context.on.config_changed(), state(container, mesh))

@@ -1,4 +1,4 @@
-"""The program, over real HTTP."""
+"""The program in the container, called over HTTP."""
 
 import http.client
 import json
@@ -18,14 +18,14 @@ import server
 
 @dataclass
 class Program:
-    """The program, which runs, and where it listens."""
+    """The running program and its ports."""
 
     process: subprocess.Popen[str]
     metrics_port: int
     data_port: int
 
     def stop(self) -> tuple[int, str]:
-        """End it as Pebble does, and return its exit status and its log."""
+        """Stop the program as Pebble does, and return its exit status and its log."""
         self.process.send_signal(signal.SIGTERM)
         log, _ = self.process.communicate(timeout=5)
         return self.process.returncode, log
@@ -62,7 +62,7 @@ def wait_for(port: int) -> None:
             if client.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on {port}")
+    raise TimeoutError(f"port {port} was not opened within 10 seconds")
 
 
 def call(port: int, method: str, path: str, body: str | None = None) -> tuple[int, str]:
@@ -86,7 +86,7 @@ def test_metrics_count_the_requests_that_reached_the_unit(program: Program):
     assert 'producer_build_info{version="1.2.3"} 1\n' in metrics
 
 
-def test_unknown_paths_are_counted_as_one(program: Program):
+def test_unknown_paths_are_counted_together(program: Program):
     call(program.data_port, "GET", "/one")
     call(program.data_port, "GET", "/two")
 
@@ -96,7 +96,7 @@ def test_unknown_paths_are_counted_as_one(program: Program):
     assert "/one" not in metrics
 
 
-def test_posted_item_is_shown(program: Program):
+def test_posted_item_is_returned(program: Program):
     assert call(program.data_port, "GET", "/data") == (200, '{"items": []}\n')
 
     status, _ = call(program.data_port, "POST", "/data", "hello")
@@ -105,7 +105,7 @@ def test_posted_item_is_shown(program: Program):
     assert call(program.data_port, "GET", "/data") == (200, '{"items": ["hello"]}\n')
 
 
-def test_oldest_item_goes_when_there_are_more_than_100(program: Program):
+def test_only_the_latest_100_items_are_kept(program: Program):
     for number in range(101):
         call(program.data_port, "POST", "/data", str(number))
 
@@ -115,7 +115,7 @@ def test_oldest_item_goes_when_there_are_more_than_100(program: Program):
     assert (len(items), items[0], items[-1]) == (100, "1", "100")
 
 
-def test_admin_answers_whoever_reaches_it(program: Program):
+def test_admin_answers_every_caller(program: Program):
     call(program.data_port, "GET", "/data")
 
     status, answer = call(program.data_port, "GET", "/admin")
@@ -134,7 +134,7 @@ def test_admin_answers_whoever_reaches_it(program: Program):
         ("data_port", "POST", "/admin"),
     ],
 )
-def test_what_is_not_served_is_not_found(program: Program, port: str, method: str, path: str):
+def test_unknown_method_or_path_is_not_found(program: Program, port: str, method: str, path: str):
     status, _ = call(getattr(program, port), method, path)
 
     assert status == 404
@@ -144,9 +144,7 @@ def test_what_is_not_served_is_not_found(program: Program, port: str, method: st
     "headers",
     ["Content-Length: 100000", "Content-Length: -1", "Transfer-Encoding: chunked"],
 )
-def test_body_without_a_fair_length_is_refused_and_ends_the_connection(
-    program: Program, headers: str
-):
+def test_body_without_a_valid_length_closes_the_connection(program: Program, headers: str):
     with socket.create_connection(("127.0.0.1", program.data_port), timeout=5) as client:
         client.sendall(f"POST /data HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: client.recv(4096), b""))
@@ -166,7 +164,7 @@ def test_connection_serves_several_requests(program: Program):
     assert answers == ['{"items": 1}\n', '{"items": 2}\n', '{"items": ["one", "two"]}\n']
 
 
-def test_logs_one_line_a_request_and_ends_well_on_sigterm(program: Program):
+def test_logs_one_line_per_request_and_stops_on_sigterm(program: Program):
     call(program.data_port, "GET", "/data")
     call(program.data_port, "GET", "/nothing")
 

@@ -1,4 +1,4 @@
-"""The charm in a simulated Juju."""
+"""Fixtures that run the charm in a simulated Juju."""
 
 import pytest
 from ops import testing

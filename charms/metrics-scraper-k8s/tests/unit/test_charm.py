@@ -1,4 +1,4 @@
-"""What the charm does with its workload, its relations and its status."""
+"""The charm's workload, relations, action and status."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from ops import pebble, testing
 
-import workload
+import scraper
 from charm import ScraperCharm
 
 Context = testing.Context[ScraperCharm]
@@ -54,7 +54,7 @@ def data_relation() -> testing.Relation:
 
 
 def targets(out: testing.State) -> list[tuple[str, str]]:
-    """Return job and URL of what the workload scrapes."""
+    """Return job and URL of each target of the workload."""
     environment = out.get_container("scraper").plan.services["scraper"].environment
     return [(target["job"], target["url"]) for target in json.loads(environment["TARGETS"])]
 
@@ -84,9 +84,7 @@ def test_each_event_opens_the_port_and_starts_the_workload(
     assert out.unit_status == testing.ActiveStatus("not on a service mesh")
 
 
-def test_container_has_the_program_that_the_layer_runs(
-    context: Context, container: testing.Container
-):
+def test_layer_runs_the_program_that_was_pushed(context: Context, container: testing.Container):
     out = context.run(
         context.on.pebble_ready(container), state(container, config={"scrape-interval": 3})
     )
@@ -107,7 +105,7 @@ def test_container_has_the_program_that_the_layer_runs(
         {"url": "http://localhost:8080/health"},
     )
     program = after.get_filesystem(context) / "opt/scraper/server.py"
-    assert program.read_text() == pathlib.Path(workload.__file__).with_name("server.py").read_text()
+    assert program.read_text() == pathlib.Path(scraper.__file__).with_name("server.py").read_text()
 
 
 def test_scrapes_every_unit_and_the_service(context: Context, container: testing.Container):
@@ -122,7 +120,7 @@ def test_scrapes_every_unit_and_the_service(context: Context, container: testing
     ]
 
 
-def test_target_with_a_host_is_scraped_as_it_is(context: Context, container: testing.Container):
+def test_target_with_a_host_is_scraped_unchanged(context: Context, container: testing.Container):
     relation = metrics_relation("db.example.com:9187")
 
     out = context.run(context.on.relation_changed(relation), state(container, relation))
@@ -130,7 +128,7 @@ def test_target_with_a_host_is_scraped_as_it_is(context: Context, container: tes
     assert targets(out) == [("metrics", "http://db.example.com:9187/metrics")]
 
 
-def test_unit_with_a_prefix_is_scraped_below_it(context: Context, container: testing.Container):
+def test_path_prefix_of_a_unit_is_part_of_its_url(context: Context, container: testing.Container):
     relation = testing.Relation(
         "metrics",
         remote_app_data=metrics_relation().remote_app_data,
@@ -147,9 +145,7 @@ def test_unit_with_a_prefix_is_scraped_below_it(context: Context, container: tes
     assert targets(out) == [("metrics", "http://ingress.example.com:9090/producer-0/metrics")]
 
 
-def test_nothing_is_scraped_that_has_not_said_where_it_is(
-    context: Context, container: testing.Container
-):
+def test_relation_without_an_address_adds_no_target(context: Context, container: testing.Container):
     relations = testing.Relation("metrics"), testing.Relation("data")
 
     out = context.run(context.on.config_changed(), state(container, *relations))
@@ -167,7 +163,7 @@ def test_nothing_is_scraped_that_has_not_said_where_it_is(
         ("metrics", {"scrape_metadata": '{"model": "demo"}'}),
     ],
 )
-def test_bag_that_cannot_be_read_costs_no_other_target(
+def test_invalid_databag_leaves_other_targets_in_place(
     context: Context, container: testing.Container, endpoint: str, bag: dict[str, str]
 ):
     relation = testing.Relation(endpoint, remote_app_name="careless", remote_app_data=bag)
@@ -179,7 +175,7 @@ def test_bag_that_cannot_be_read_costs_no_other_target(
     assert any("careless" in line.message for line in context.juju_log)
 
 
-def test_broken_relation_is_scraped_no_more(context: Context, container: testing.Container):
+def test_broken_relation_is_no_longer_scraped(context: Context, container: testing.Container):
     metrics, data = metrics_relation(units=1), data_relation()
 
     out = context.run(context.on.relation_broken(data), state(container, metrics, data))
@@ -188,7 +184,7 @@ def test_broken_relation_is_scraped_no_more(context: Context, container: testing
 
 
 @pytest.mark.parametrize("interval", [0, 3601])
-def test_blocked_by_an_interval_out_of_range_while_the_workload_goes_on(
+def test_invalid_interval_blocks_and_keeps_the_last_valid_one(
     context: Context, container: testing.Container, interval: int
 ):
     running = context.run(context.on.config_changed(), state(container)).get_container("scraper")
@@ -211,7 +207,7 @@ def test_blocked_by_an_interval_out_of_range_while_the_workload_goes_on(
 
 
 @pytest.mark.parametrize("interval", [1, 3600])
-def test_interval_at_its_limits_is_taken(
+def test_interval_at_its_limits_is_accepted(
     context: Context, container: testing.Container, interval: int
 ):
     out = context.run(
@@ -222,7 +218,7 @@ def test_interval_at_its_limits_is_taken(
     assert environment["INTERVAL"] == str(interval)
 
 
-def test_waits_for_pebble(context: Context):
+def test_status_is_waiting_without_pebble(context: Context):
     container = testing.Container("scraper", can_connect=False)
 
     out = context.run(context.on.config_changed(), state(container))
@@ -230,7 +226,7 @@ def test_waits_for_pebble(context: Context):
     assert out.unit_status == testing.WaitingStatus("waiting for Pebble")
 
 
-def test_waits_for_a_workload_that_has_never_been_started(
+def test_status_is_waiting_until_the_workload_is_started(
     context: Context, container: testing.Container
 ):
     out = context.run(context.on.update_status(), state(container))
@@ -238,14 +234,14 @@ def test_waits_for_a_workload_that_has_never_been_started(
     assert out.unit_status == testing.WaitingStatus("the workload has not been started yet")
 
 
-def test_waits_for_a_workload_that_does_not_answer(context: Context):
+def test_status_is_waiting_if_the_health_check_fails(context: Context):
     check = testing.CheckInfo(
         "serving", level=pebble.CheckLevel.READY, status=pebble.CheckStatus.DOWN
     )
     container = testing.Container(
         "scraper",
         can_connect=True,
-        layers={"scraper": workload.layer("scraper in model demo", [], 10)},
+        layers={"scraper": scraper.layer("scraper in model demo", [], 10)},
         check_infos=[check],
     )
 
@@ -254,7 +250,7 @@ def test_waits_for_a_workload_that_does_not_answer(context: Context):
     assert out.unit_status == testing.WaitingStatus("the workload does not answer its health check")
 
 
-def test_asks_for_no_policy(context: Context, container: testing.Container):
+def test_requests_no_policy(context: Context, container: testing.Container):
     mesh = testing.Relation("service-mesh", remote_app_name="mesh")
 
     out = context.run(context.on.config_changed(), state(container, mesh, metrics_relation()))
@@ -269,7 +265,7 @@ def test_asks_for_no_policy(context: Context, container: testing.Container):
         (False, testing.ActiveStatus("mesh labels are left to the charm")),
     ],
 )
-def test_asks_kubernetes_for_its_labels_only_with_auto_join(
+def test_labels_its_pods_only_with_auto_join(
     context: Context,
     container: testing.Container,
     monkeypatch: pytest.MonkeyPatch,
@@ -292,7 +288,7 @@ def test_asks_kubernetes_for_its_labels_only_with_auto_join(
 
 @pytest.mark.parametrize("name", ["x:y", "a b", "a\n", "é", "a" * 64])
 @pytest.mark.parametrize("param", ["app", "model"])
-def test_probe_of_what_is_no_name_says_so(
+def test_probe_rejects_an_invalid_name(
     context: Context, container: testing.Container, param: str, name: str
 ):
     params = {"app": "producer", param: name}
@@ -305,12 +301,12 @@ def test_probe_of_what_is_no_name_says_so(
 def test_probe_fails_without_a_producer(
     context: Context, container: testing.Container, params: dict[str, str]
 ):
-    with pytest.raises(testing.ActionFailed, match="say which producer: app=<application>"):
+    with pytest.raises(testing.ActionFailed, match="no producer to probe: set app=<application>"):
         context.run(context.on.action("probe", params), state(container))
 
 
 @pytest.mark.parametrize("endpoint", ["metrics", "data"])
-def test_probe_names_the_producer_that_has_published_nothing_yet(
+def test_probe_fails_until_the_producer_publishes_its_address(
     context: Context, container: testing.Container, endpoint: str
 ):
     relation = testing.Relation(endpoint, remote_app_name="producer")
@@ -319,15 +315,15 @@ def test_probe_names_the_producer_that_has_published_nothing_yet(
         context.run(context.on.action("probe"), state(container, relation))
 
     assert failed.value.message == (
-        f"producer, to which this is related over {endpoint}, has published no address yet; "
-        "or name one: app=<application>"
+        f"producer, related over {endpoint}, has not published its address yet: "
+        "try again later, or set app=<application>"
     )
 
 
-def test_probe_of_a_model_alone_asks_for_the_application_even_if_related(
+def test_probe_with_a_model_also_needs_an_application(
     context: Context, container: testing.Container
 ):
     action = context.on.action("probe", {"model": "demo"})
 
-    with pytest.raises(testing.ActionFailed, match="say which producer: app=<application>"):
+    with pytest.raises(testing.ActionFailed, match="no producer to probe: set app=<application>"):
         context.run(action, state(container, data_relation()))

@@ -1,4 +1,4 @@
-"""What the probe calls, and how it reads what comes back."""
+"""The calls that the probe makes, and its results."""
 
 import json
 from collections.abc import Callable
@@ -17,10 +17,8 @@ SERVICE = "http://producer.demo.svc.cluster.local"
 UNIT = "http://producer-{}.producer-endpoints.demo.svc.cluster.local"
 
 
-def producer_of(
-    units: int, answer: Callable[[httpx.Request], httpx.Response]
-) -> httpx.MockTransport:
-    """Return a network in which the producer has so many units."""
+def network(units: int, answer: Callable[[httpx.Request], httpx.Response]) -> httpx.MockTransport:
+    """Return a transport that reaches a producer with this number of units."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -32,14 +30,14 @@ def producer_of(
     return httpx.MockTransport(handle)
 
 
-def test_makes_the_calls_of_the_table_on_the_service_and_on_each_unit():
+def test_calls_the_service_and_each_unit():
     calls: list[tuple[str, str]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         calls.append((request.method, str(request.url)))
         return httpx.Response(200)
 
-    rows = probe.run(Producer("producer", "demo"), producer_of(2, answer))
+    rows = probe.run(Producer("producer", "demo"), network(2, answer))
 
     assert calls == [
         ("GET", f"{SERVICE}:9090/metrics"),
@@ -66,27 +64,27 @@ def test_makes_the_calls_of_the_table_on_the_service_and_on_each_unit():
 @pytest.mark.parametrize(
     ("known", "shown"), [(1, {"producer/0"}), (2, {"producer/0", "producer/1"})]
 )
-def test_unit_that_is_known_is_shown_although_it_is_down(known: int, shown: set[str]):
-    network = producer_of(1, lambda _: httpx.Response(200))
+def test_known_unit_is_listed_even_if_unreachable(known: int, shown: set[str]):
+    transport = network(1, lambda _: httpx.Response(200))
 
-    rows = probe.run(Producer("producer", "demo", known), network)
+    rows = probe.run(Producer("producer", "demo", known), transport)
 
     assert {row.target for row in rows if "/" in row.target} == shown
 
 
-def test_producer_that_is_not_there_is_shown_as_unreachable():
-    network = producer_of(0, lambda _: httpx.Response(200))
+def test_missing_producer_is_unreachable():
+    transport = network(0, lambda _: httpx.Response(200))
 
-    rows = probe.run(Producer("nobody", "demo"), network)
+    rows = probe.run(Producer("nobody", "demo"), transport)
 
     assert {row.result for row in rows} == {"unreachable"}
     assert rows[-1].target == "nobody/0"
 
 
-def test_stops_where_a_proxy_denies_every_name_there_is():
-    network = httpx.MockTransport(lambda _: httpx.Response(403))
+def test_stops_after_100_units_if_a_proxy_denies_any_name():
+    transport = httpx.MockTransport(lambda _: httpx.Response(403))
 
-    rows = probe.run(Producer("producer", "demo"), network)
+    rows = probe.run(Producer("producer", "demo"), transport)
 
     assert len(rows) == 4 + 2 * probe.MAX_UNITS
 
@@ -109,11 +107,11 @@ def test_stops_where_a_proxy_denies_every_name_there_is():
         (httpx.ReadTimeout("timed out"), "timeout"),
     ],
 )
-def test_reads_what_came_back(outcome: httpx.Response | httpx.TransportError, result: str):
+def test_result_of_each_outcome(outcome: httpx.Response | httpx.TransportError, result: str):
     assert probe.classify(outcome) == result
 
 
-def test_does_not_explain_away_a_mistake_of_its_own():
+def test_error_of_the_probe_itself_is_raised():
     with pytest.raises(httpx.UnsupportedProtocol):
         probe.classify(httpx.UnsupportedProtocol("ftp"))
 
@@ -147,7 +145,7 @@ RELATED = {
         ({"app": "other", "model": "far"}, "other", "far"),
     ],
 )
-def test_action_probes_whom_it_is_told_or_is_related_to(
+def test_action_probes_the_named_or_related_producer(
     context: Context,
     container: testing.Container,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,7 +160,7 @@ def test_action_probes_whom_it_is_told_or_is_related_to(
     state = testing.State(
         model=testing.Model(name="demo"), containers=[container], relations=[relation]
     )
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # where nothing listens
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # nothing listens there
 
     context.run(context.on.action("probe", params), state)
 
@@ -172,10 +170,10 @@ def test_action_probes_whom_it_is_told_or_is_related_to(
     assert all("unreachable" in line for line in results["table"].splitlines())
 
 
-def test_action_gives_json_in_place_of_the_table(
+def test_action_returns_json_instead_of_the_table(
     context: Context, container: testing.Container, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # where nothing listens
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # nothing listens there
     state = testing.State(model=testing.Model(name="demo"), containers=[container])
 
     context.run(context.on.action("probe", {"app": "producer", "format": "json"}), state)
@@ -187,7 +185,18 @@ def test_action_gives_json_in_place_of_the_table(
     assert rows[0].keys() == {"request", "target", "result", "ms"}
 
 
-def test_action_takes_no_other_format(context: Context, container: testing.Container):
+def test_action_sends_no_log_of_its_requests_to_juju(
+    context: Context, container: testing.Container, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # nothing listens there
+    state = testing.State(model=testing.Model(name="demo"), containers=[container])
+
+    context.run(context.on.action("probe", {"app": "producer"}), state)
+
+    assert [line for line in context.juju_log if "connect_tcp" in line.message] == []
+
+
+def test_action_rejects_another_format(context: Context, container: testing.Container):
     action = context.on.action("probe", {"app": "producer", "format": "xml"})
 
     with pytest.raises(testing.ActionFailed, match="'table' or 'json'"):

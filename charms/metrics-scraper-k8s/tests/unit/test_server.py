@@ -1,4 +1,4 @@
-"""The program, over real HTTP."""
+"""The program in the container, called over HTTP."""
 
 import http.server
 import json
@@ -24,7 +24,7 @@ Answer = tuple[int, str]
 
 @dataclass
 class Target:
-    """A server to scrape: the answer that it gives, and the requests that it got."""
+    """A server to scrape, its answer, and the requests that it received."""
 
     url: str
     answer: Answer
@@ -55,24 +55,24 @@ def target() -> Iterator[Target]:
 
 @dataclass
 class Program:
-    """The program, which runs, and where it listens."""
+    """The running program and its URL."""
 
     process: subprocess.Popen[str]
     url: str
 
     def get(self, path: str) -> httpx.Response:
-        """Return what the program answers."""
+        """Return the response of the program."""
         return httpx.get(self.url + path, timeout=5, trust_env=False)
 
     def scrapes(self) -> list[dict[str, Any]]:
-        """Return the latest scrapes, when each target has been scraped."""
+        """Return the latest scrapes as soon as each target has been scraped."""
         return eventually(
             lambda: self.get("/api/targets").json(),
             lambda scrapes: all(scrape["health"] != "unknown" for scrape in scrapes),
         )
 
     def stop(self) -> tuple[int, str]:
-        """End it as Pebble does, and return its exit status and its log."""
+        """Stop the program as Pebble does, and return its exit status and its log."""
         self.process.send_signal(signal.SIGTERM)
         log, _ = self.process.communicate(timeout=5)
         return self.process.returncode, log
@@ -83,7 +83,7 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the program on some targets."""
+    """Return a function that starts the program with some targets."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(*urls: str, interval: float = 60, **environment: str) -> Program:
@@ -122,17 +122,18 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def eventually(look: Callable[[], Any], well: Callable[[Any], bool]) -> Any:
-    """Return what is seen, as soon as it is well."""
+def eventually(look: Callable[[], Any], accepted: Callable[[Any], bool]) -> Any:
+    """Return the first accepted value."""
+    seen: Any = None
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        if well(seen := look()):
+        if accepted(seen := look()):
             return seen
         time.sleep(0.02)
-    raise TimeoutError("it did not come to be")
+    raise TimeoutError(f"no accepted value within 10 seconds, last: {seen}")
 
 
-def test_reads_no_file_and_goes_on_after_what_is_no_url(
+def test_reads_no_file_and_continues_after_an_invalid_url(
     start: Start, target: Target, tmp_path: pathlib.Path
 ):
     secret = tmp_path / "token"
@@ -148,7 +149,7 @@ def test_reads_no_file_and_goes_on_after_what_is_no_url(
     assert good["health"] == "up"
 
 
-def test_shows_what_a_target_answered(start: Start, target: Target):
+def test_shows_the_answer_of_a_target(start: Start, target: Target):
     [scrape] = start(target.url).scrapes()
 
     assert (scrape["job"], scrape["url"]) == ("metrics", target.url)
@@ -157,7 +158,7 @@ def test_shows_what_a_target_answered(start: Start, target: Target):
     assert scrape["scraped_at"].endswith("+00:00")
 
 
-def test_shows_a_target_that_the_mesh_denies_as_down(start: Start, target: Target):
+def test_target_denied_by_the_mesh_is_down(start: Start, target: Target):
     target.answer = 403, "RBAC: access denied"
 
     [scrape] = start(target.url).scrapes()
@@ -166,7 +167,7 @@ def test_shows_a_target_that_the_mesh_denies_as_down(start: Start, target: Targe
     assert (scrape["error"], scrape["answer"]) == ("denied", "RBAC: access denied")
 
 
-def test_does_not_blame_the_mesh_for_what_a_target_answers_itself(start: Start, target: Target):
+def test_403_of_the_target_itself_is_not_shown_as_denied(start: Start, target: Target):
     target.answer = 403, "log in first"
 
     [scrape] = start(target.url).scrapes()
@@ -174,14 +175,14 @@ def test_does_not_blame_the_mesh_for_what_a_target_answers_itself(start: Start, 
     assert (scrape["health"], scrape["error"]) == ("down", "403 forbidden")
 
 
-def test_shows_a_target_that_is_away_as_down(start: Start):
+def test_unreachable_target_is_down(start: Start):
     [scrape] = start(f"http://127.0.0.1:{free_port()}/metrics").scrapes()
 
     assert (scrape["health"], scrape["code"]) == ("down", None)
     assert scrape["error"] == "connection refused"
 
 
-def test_says_in_plain_words_that_a_target_hangs_up(start: Start):
+def test_closed_connection_is_shown_in_plain_words(start: Start):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
         program = start(url)
@@ -195,7 +196,7 @@ def test_says_in_plain_words_that_a_target_hangs_up(start: Start):
     }
 
 
-def test_scrapes_each_target_again_and_again(start: Start, target: Target):
+def test_scrapes_each_target_repeatedly(start: Start, target: Target):
     program = start(target.url, interval=0.05)
     program.scrapes()
     target.answer = 500, "broken"
@@ -206,7 +207,7 @@ def test_scrapes_each_target_again_and_again(start: Start, target: Target):
     assert len(target.requests) > 1
 
 
-def test_calls_through_the_proxy_of_its_environment(start: Start, target: Target):
+def test_uses_the_proxy_that_the_environment_names(start: Start, target: Target):
     proxy = target.url.removesuffix("/metrics")
 
     [scrape] = start("http://producer.demo.svc/data", HTTP_PROXY=proxy, NO_PROXY="").scrapes()
@@ -215,7 +216,7 @@ def test_calls_through_the_proxy_of_its_environment(start: Start, target: Target
     assert target.requests == ["http://producer.demo.svc/data"]
 
 
-def test_page_shows_each_target_and_trusts_no_answer(start: Start, target: Target):
+def test_page_escapes_the_answer_of_a_target(start: Start, target: Target):
     target.answer = 200, "<script>alert(1)</script>"
     program = start(target.url)
     program.scrapes()
@@ -227,7 +228,7 @@ def test_page_shows_each_target_and_trusts_no_answer(start: Start, target: Targe
     assert "<script>" not in page
 
 
-def test_page_says_whose_it_is_and_what_came_of_each_target(start: Start, target: Target):
+def test_page_names_the_scraper_and_shows_each_result(start: Start, target: Target):
     target.answer = 403, "RBAC: access denied"
     program = start(target.url)
     [scrape] = program.scrapes()
@@ -241,9 +242,7 @@ def test_page_says_whose_it_is_and_what_came_of_each_target(start: Start, target
 
 
 @pytest.mark.parametrize(("length", "shown"), [(120, "x" * 120), (121, "x" * 120 + "…")])
-def test_page_shows_of_a_long_answer_the_beginning(
-    start: Start, target: Target, length: int, shown: str
-):
+def test_page_cuts_a_long_answer_short(start: Start, target: Target, length: int, shown: str):
     target.answer = 200, "x" * length
     program = start(target.url)
     program.scrapes()
@@ -251,21 +250,21 @@ def test_page_shows_of_a_long_answer_the_beginning(
     assert f"<code>{shown}</code>" in program.get("/").text
 
 
-def test_without_targets_the_page_says_what_to_do(start: Start):
+def test_page_without_targets_says_how_to_get_some(start: Start):
     program = start()
 
     assert program.scrapes() == []
-    assert "No targets: relate metrics or data." in program.get("/").text
+    assert "No targets: integrate metrics or data." in program.get("/").text
 
 
-def test_health_is_answered_and_other_paths_are_not_found(start: Start):
+def test_serves_its_health_and_rejects_unknown_paths(start: Start):
     program = start()
 
     assert program.get("/health").json() == {"version": "1.2.3"}
     assert program.get("/other").status_code == 404
 
 
-def test_logs_each_scrape_and_request_and_ends_well_on_sigterm(start: Start, target: Target):
+def test_logs_scrapes_and_requests_and_stops_on_sigterm(start: Start, target: Target):
     program = start(target.url)
     program.scrapes()
     program.get("/health")

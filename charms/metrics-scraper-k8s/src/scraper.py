@@ -1,4 +1,4 @@
-"""The scraper's workload: its port, its Pebble layer, its version."""
+"""The scraper's workload: its port, Pebble layer and version."""
 
 import dataclasses
 import json
@@ -18,20 +18,20 @@ _CHECK = "serving"
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A URL to scrape, and the relation that asks for it."""
+    """A URL to scrape, and the endpoint whose relation published it."""
 
     job: str
     url: str
 
 
 def layer(name: str, targets: Sequence[Target], interval: int) -> ops.pebble.Layer:
-    """Return the layer that scrapes the targets, every so many seconds, and is checked."""
+    """Return the layer that scrapes the targets at this interval and checks its health."""
     return ops.pebble.Layer(
         {
             "services": {
                 "scraper": {
                     "override": "replace",
-                    "summary": "scrapes and shows",
+                    "summary": "scrapes targets and shows the results",
                     "command": f"python3 {_REMOTE_PROGRAM}",
                     "startup": "enabled",
                     "environment": {
@@ -39,6 +39,8 @@ def layer(name: str, targets: Sequence[Target], interval: int) -> ops.pebble.Lay
                         "PORT": str(PORT),
                         "TARGETS": json.dumps([dataclasses.asdict(target) for target in targets]),
                         "INTERVAL": str(interval),
+                        # Pebble restarts a service if its layer changed, so a changed program
+                        # needs a new version.
                         "VERSION": VERSION,
                     },
                 },
@@ -55,14 +57,14 @@ def layer(name: str, targets: Sequence[Target], interval: int) -> ops.pebble.Lay
 
 
 def start(container: ops.Container, name: str, targets: Sequence[Target], interval: int) -> None:
-    """Bring the program and the layer into the container, and start what is not as they say."""
+    """Push the program and its layer, then start or restart the services that changed."""
     container.push(_REMOTE_PROGRAM, _PROGRAM.read_text(), make_dirs=True)
     container.add_layer("scraper", layer(name, targets, interval), combine=True)
     container.replan()
 
 
 def status(container: ops.Container) -> ops.StatusBase:
-    """Return whether the program runs and answers."""
+    """Return active if the program passes its health check, or the reason to wait."""
     if not container.can_connect():
         return ops.WaitingStatus("waiting for Pebble")
     if _CHECK not in container.get_plan().checks:

@@ -1,4 +1,4 @@
-"""The producer's workload: its ports, its Pebble layer, its version."""
+"""The producer's workload: its ports, Pebble layer and version."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ _CHECK = "serving"
 
 
 def layer() -> ops.pebble.Layer:
-    """Return the layer that runs the program and checks that it answers."""
+    """Return the layer that runs the program and checks its health."""
     return ops.pebble.Layer(
         {
             "services": {
@@ -27,6 +27,8 @@ def layer() -> ops.pebble.Layer:
                     "environment": {
                         "METRICS_PORT": str(METRICS_PORT),
                         "DATA_PORT": str(DATA_PORT),
+                        # Pebble restarts a service if its layer changed, so a changed program
+                        # needs a new version.
                         "VERSION": VERSION,
                     },
                 },
@@ -43,14 +45,14 @@ def layer() -> ops.pebble.Layer:
 
 
 def start(container: ops.Container) -> None:
-    """Bring the program and the layer into the container, and start what is not as they say."""
+    """Push the program and its layer, then start or restart the services that changed."""
     container.push(_REMOTE_PROGRAM, _PROGRAM.read_text(), make_dirs=True)
     container.add_layer("producer", layer(), combine=True)
     container.replan()
 
 
 def status(container: ops.Container) -> ops.StatusBase:
-    """Return whether the program runs and answers."""
+    """Return active if the program passes its health check, or the reason to wait."""
     if not container.can_connect():
         return ops.WaitingStatus("waiting for Pebble")
     if _CHECK not in container.get_plan().checks:
