@@ -1,4 +1,4 @@
-"""A `juju` whose answers a test writes down."""
+"""A stand-in for `juju`, with answers that a test gives it."""
 
 import json
 import sys
@@ -23,10 +23,10 @@ sys.exit(error)
 
 
 class Script:
-    """Has a `juju` of its own, which gives the answers to a command in order, the last for good.
+    """Makes a `juju` that gives the answers to a command in order, and then repeats the last one.
 
     Args:
-        folder: for the program and its answers.
+        folder: the folder for the program and its answers.
         seconds: how long a command may take to take effect.
     """
 
@@ -38,20 +38,20 @@ class Script:
         self.juju = jubilant.Juju(model="demo", wait_timeout=seconds, cli_binary=str(program))
 
     def answer(self, command: str, *outputs: Any) -> None:
-        """Write down outputs of a command, which are JSON documents."""
+        """Add outputs of a command, which are JSON documents."""
         for number, output in enumerate(outputs):
             self._write(f"{command}.{number}", output, 0)
 
     def fail(self, command: str, error: str, output: Any = None) -> None:
-        """Have a command fail at first, with an output if there is one."""
+        """Have the first run of a command fail, with an error and, if given, an output."""
         self._write(f"{command}.+", output, error)
 
     def answer_after(self, cause: str, command: str, output: Any) -> None:
-        """Replace the first answer to a command once another command has run."""
+        """Replace the first answer to a command after another command has run."""
         self._write(f"{cause}~{command}.0", output, 0)
 
     def left(self, command: str) -> int:
-        """Return the number of answers to a command that are left."""
+        """Return the number of remaining answers to a command."""
         return len(list(self._folder.glob(f"{command}.*")))
 
     def _write(self, name: str, output: Any, error: str | int) -> None:

@@ -1,4 +1,4 @@
-"""The integration tests' deployment after a test that failed."""
+"""The deployment that integration tests share, after one of them has failed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The demo as `make demo` runs it: its verdict, and what stands behind each cell."""
+"""The demo as `make demo` runs it: its verdict, and the evidence for each cell."""
 
 import json
 import os
@@ -22,7 +22,7 @@ RESULTS = 56
 def tell(
     folder: Path, kept: Path, patience: float, *options: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the demo of a checkout, and keep what the run has written."""
+    """Run the demo of a checkout, and keep the files of the run."""
     story = f"(cd {folder}; {STORY} --patience {patience})"
     keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
     return subprocess.run(
@@ -39,7 +39,7 @@ def tell(
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def version(request: pytest.FixtureRequest) -> str:
-    """A version of Juju."""
+    """Return a version of Juju."""
     return request.param
 
 
@@ -54,14 +54,14 @@ def told(version: str, kept: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def answers(kept: Path) -> list[dict[str, Any]]:
-    """Return what the mesh logged of each request to the producer."""
+    """Return the mesh's log entry of each request to the producer."""
     lines = (kept / "mesh" / "access.log").read_text().splitlines()
     entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return [e for e in entries if re.match("(service|pod)/demo/producer", e["listener"])]
 
 
 def reached(kept: Path) -> Counter[str]:
-    """Return how often the producers' own logs have each request, but for the health checks."""
+    """Count each request in the producers' own logs, except health checks."""
     logs = [path.read_text() for path in (kept / "pods").rglob("producer.producer.log")]
     lines = [line.split("'")[1] for log in logs for line in log.splitlines()]
     return Counter(line.rpartition(" ")[0] for line in lines if "/health" not in line)
@@ -72,12 +72,12 @@ def test_every_cell_is_as_expected(told: "subprocess.CompletedProcess[str]"):
     assert f"All {RESULTS} results are as expected" in told.stdout.splitlines()[-1]
 
 
-def test_it_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[str]"):
+def test_the_output_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[str]"):
     assert max(map(len, told.stdout.splitlines())) <= 100
 
 
 @pytest.mark.usefixtures("told")
-def test_what_was_denied_was_denied_by_a_policy_in_envoy(kept: Path):
+def test_every_denial_comes_from_a_policy_in_envoy(kept: Path):
     denied = [entry for entry in answers(kept) if entry["code"] == 403]
 
     assert len(denied) > RESULTS
@@ -85,7 +85,7 @@ def test_what_was_denied_was_denied_by_a_policy_in_envoy(kept: Path):
 
 
 @pytest.mark.usefixtures("told")
-def test_what_was_allowed_reached_the_workload_and_nothing_else_did(kept: Path):
+def test_exactly_the_allowed_calls_reach_the_workload(kept: Path):
     allowed = [entry for entry in answers(kept) if entry["code"] == 200]
 
     assert Counter(f"{e['method']} {e['path']}" for e in allowed) == reached(kept)
@@ -93,8 +93,8 @@ def test_what_was_allowed_reached_the_workload_and_nothing_else_did(kept: Path):
 
 
 @pytest.mark.usefixtures("told")
-def test_what_was_allowed_had_an_identity_and_a_policy(kept: Path):
-    # Before the producer has joined the mesh, and after that is removed, no policy decides.
+def test_every_allowed_call_has_an_identity_and_a_policy(kept: Path):
+    # No policy decides before the producer has joined the mesh and after the mesh is removed.
     allowed = [entry for entry in answers(kept) if entry["code"] == 200 and entry["policy"]]
 
     models = ("demo", "demo-remote")
@@ -110,7 +110,7 @@ def test_the_order_of_hooks_does_not_matter(tmp_path: Path, seed: str, juju: str
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def test_without_istio_pods_and_ports_decide(tmp_path: Path, version: str):
+def test_without_istio_calls_are_decided_by_pod_and_port(tmp_path: Path, version: str):
     told = tell(ROOT, tmp_path, 15, "--without-istio", "--juju", version)
 
     assert told.returncode == 0, told.stdout + told.stderr
@@ -125,7 +125,7 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-def test_a_policy_that_allows_too_much_fails_and_names_the_cell(tmp_path: Path):
+def test_a_policy_that_allows_too_much_is_a_named_difference(tmp_path: Path):
     folder = copy(tmp_path / "copy")
     charm = folder / "charms" / "metrics-producer-k8s" / "src" / "charm.py"
     data = re.compile(r"(DATA_PORT\], methods=)\[Method\.get\]")
@@ -139,7 +139,7 @@ def test_a_policy_that_allows_too_much_fails_and_names_the_cell(tmp_path: Path):
     assert "scraper, POST :8080/data: expected denied, observed 201" in told.stdout
 
 
-def test_a_policy_that_allows_too_little_fails_and_names_the_cell(tmp_path: Path):
+def test_a_policy_that_allows_too_little_is_a_named_difference(tmp_path: Path):
     folder = copy(tmp_path / "copy")
     charm = folder / "charms" / "metrics-producer-k8s" / "src" / "charm.py"
     text = charm.read_text()
@@ -152,7 +152,7 @@ def test_a_policy_that_allows_too_little_fails_and_names_the_cell(tmp_path: Path
     assert "scraper, GET :8080/data: expected 200, observed denied" in told.stdout
 
 
-def test_what_juju_refused_is_said():
+def test_an_error_of_juju_is_shown():
     script = f"juju add-model demo; {STORY}"
 
     told = subprocess.run(
@@ -185,7 +185,7 @@ current-context: none
 
 
 @pytest.mark.parametrize(("named", "counted"), [(True, "1 1"), (False, "0 0")])
-def test_a_cluster_that_was_named_and_cannot_be_asked_is_a_difference(
+def test_an_unreachable_cluster_is_a_difference_if_it_is_named(
     tmp_path: Path, named: bool, counted: str
 ):
     config = tmp_path / "config"

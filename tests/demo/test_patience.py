@@ -1,4 +1,4 @@
-"""The waits of the demo, on a controller that takes its time."""
+"""The waits of the demo on a slow controller."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def status(**apps: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(*related: str, in_scope: bool = True) -> dict[str, Any]:
-    """Return a unit with units at the other side of its relation `data`."""
+    """Return a unit with these units on the other side of its relation `data`."""
     relation: dict[str, Any] = {
         "relation-id": 1,
         "endpoint": "data",
@@ -72,7 +72,7 @@ def test_a_model_has_settled_when_its_units_are_ready(script: Script, early: dic
     assert script.left("status") == 1
 
 
-def test_a_calm_model_has_settled_when_its_units_have_joined(script: Script):
+def test_an_idle_model_has_settled_when_its_units_have_joined(script: Script):
     script.answer("status", RELATED)
     both = [shown("producer/0", "scraper/0", in_scope=joined) for joined in (False, False, True)]
     script.answer("show-unit", *both)
@@ -82,7 +82,7 @@ def test_a_calm_model_has_settled_when_its_units_have_joined(script: Script):
     assert script.left("show-unit") == 1
 
 
-def test_a_model_that_does_not_settle_says_what_is_missing(tmp_path: Path):
+def test_a_unit_that_does_not_settle_is_named(tmp_path: Path):
     script = Script(tmp_path, seconds=0.1)
     script.answer("status", status(producer=app("producer", {"producer/0": unit("waiting")})))
 
@@ -193,7 +193,7 @@ def test_an_action_that_juju_refuses_runs_later(script: Script):
     assert patience.run(script.juju, "scraper/0", "probe").success
 
 
-def test_an_action_that_fails_by_itself_fails_at_once(script: Script):
+def test_an_action_with_an_error_of_its_own_fails_at_once(script: Script):
     script.fail("run", "ERROR the following task failed: 7", task(1, "say which producer"))
     script.answer("run", task(0))
 

@@ -1,4 +1,4 @@
-"""StatefulSets whose pods Kubernetes is replacing, read from an API server."""
+"""StatefulSets with pods that Kubernetes is replacing, read from an API server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_pod_of_a_removed_unit_is_unfinished(store: Store):
     assert rollouts.unfinished("demo", {"scraper": 1}) == [expected]
 
 
-def test_pods_of_no_application_of_juju_are_left_aside(store: Store):
+def test_pods_of_no_juju_application_are_ignored(store: Store):
     put(store, COMPLETE)
 
     assert rollouts.unfinished("demo", {}) == []

@@ -1,4 +1,4 @@
-"""The story's look for the cause of a remote caller that stays denied."""
+"""The story's search for the cause if a remote caller stays denied."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def relation(endpoint: str, *units: str) -> dict[str, Any]:
 
 
 def tell(script: Script, monkeypatch: pytest.MonkeyPatch, *relations: dict[str, Any]) -> None:
-    """Have a remote scraper denied whose relations are shown with the producer."""
+    """Tell a chapter in which a remote scraper is denied and the producer has these relations."""
     monkeypatch.setenv("PATH", f"{Path(script.juju.cli_binary).parent}{os.pathsep}{os.defpath}")
     rows = [{"request": call, "target": "producer", "result": "denied"} for call in CALLS]
     results = {"return-code": 0, "rows": json.dumps(rows)}

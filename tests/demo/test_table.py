@@ -9,7 +9,7 @@ from tests.demo.conftest import Script
 
 
 def observed(script: Script, expected: Expected, *results: str) -> str:
-    """Return the cell for the calls on units that had some results."""
+    """Return the cell for calls to units with these results."""
     rows = [
         {"request": "unit :9090", "target": f"producer/{number}", "result": result}
         for number, result in enumerate(results)

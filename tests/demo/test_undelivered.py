@@ -1,4 +1,4 @@
-"""The defect of Juju 4.0.15, in units as Juju shows them."""
+"""The defect of Juju 4.0.15 that withholds units, in units as Juju shows them."""
 
 import jubilant
 import pytest
@@ -31,13 +31,13 @@ def producer(*relations: RelationData) -> jubilant.UnitInfo:
 @pytest.mark.parametrize(
     "later", [[relation("data"), relation("provide-cmr-mesh")], [relation("data")], []]
 )
-def test_relations_after_the_first_that_stay_empty(later: list[RelationData]):
+def test_later_relations_that_stay_empty_are_the_defect(later: list[RelationData]):
     unit = producer(relation("metrics", f"{FIRST}/0", f"{FIRST}/1"), *later)
 
     assert undelivered.is_so(unit, OFFERED)
 
 
-def test_all_relations_have_units_on_a_good_controller():
+def test_relations_that_all_have_units_are_not_the_defect():
     aliases = [f"{SECOND[:-1]}{number}" for number in range(len(OFFERED))]
     relations = [
         relation(endpoint, f"{alias}/0") for endpoint, alias in zip(OFFERED, aliases, strict=True)
@@ -46,5 +46,5 @@ def test_all_relations_have_units_on_a_good_controller():
     assert not undelivered.is_so(producer(*relations), OFFERED)
 
 
-def test_no_relation_has_units_when_the_other_model_is_away():
+def test_relations_to_an_absent_model_are_not_the_defect():
     assert not undelivered.is_so(producer(relation("metrics"), relation("data")), OFFERED)
