@@ -1,5 +1,6 @@
 """How the story is told on a terminal: commands, progress, tables, the verdict."""
 
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -23,11 +24,12 @@ _COLOURS = {"200": "green", "denied": "red"}
 
 
 class Teller:
-    """Writes the story, at most 100 columns wide."""
+    """Writes the story, in the width of the terminal but at most 100 columns wide."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
-        if not self._console.is_terminal or self._console.width > _WIDTH:
+        is_given = self._console.is_terminal or "COLUMNS" in os.environ
+        if not is_given or self._console.width > _WIDTH:
             self._console.width = _WIDTH
         self._start = time.monotonic()
 
@@ -57,12 +59,16 @@ class Teller:
             yield lambda detail: status.update(f"  {what}: {escape(detail)}")
 
     def table(self, lines: Sequence[Line]) -> None:
-        """Show lines of the table, expected above observed."""
-        table = Table(box=rich.box.SIMPLE, padding=(0, 1), collapse_padding=True, show_edge=False)
+        """Show lines of the table, expected above observed; a difference has a mark."""
+        is_narrow = self._console.width < _WIDTH
+        # The marks of differences need more room.
+        is_folded = is_narrow or any(line.differences() for line in lines)
+        gap = 0 if is_narrow else 1
+        table = Table(box=rich.box.SIMPLE, padding=(0, gap), collapse_padding=True, show_edge=False)
         table.add_column("caller", min_width=21, no_wrap=True)
         table.add_column("")
         for call in CALLS:
-            table.add_column(call.replace(" :", "\n:", 1), min_width=6)
+            table.add_column(_heading(call, is_folded), min_width=6, vertical="bottom")
         for line in lines:
             table.add_row(line.caller, "expected", *_cells(line.expected, line.expected))
             table.add_row("", "observed", *_cells(line.observed, line.expected))
@@ -110,10 +116,18 @@ def _advice(differences: Sequence[str], cause: str) -> str:
     return _CHANGED if differences else _GO_ON
 
 
+def _heading(call: str, is_folded: bool) -> str:
+    """Return the heading of a column, in two lines or three."""
+    heading = call.replace(" :", "\n:", 1)
+    return heading.replace("/", "\n/") if is_folded else heading
+
+
 def _cells(results: Row, expected: Row) -> list[str]:
     return [_cell(results[call], results[call] == expected[call]) for call in CALLS]
 
 
 def _cell(result: str, as_expected: bool) -> str:
     text = escape(result)
-    return f"[{_COLOURS.get(result, 'yellow')}]{text}[/]" if as_expected else f"[reverse]{text}[/]"
+    if not as_expected:
+        return f"[reverse]✗ {text}[/]"
+    return f"[{_COLOURS.get(result, 'yellow')}]{text}[/]"
