@@ -1,10 +1,11 @@
-"""How tables of calls come out on a terminal of 100 columns."""
+"""How tables come out on terminals of several widths."""
 
 import io
 
+import pytest
 from rich.console import Console
 
-from rehearsal.commands.report import print_calls, print_policies
+from rehearsal.commands.report import console, print_calls, print_policies
 from rehearsal.kubernetes.store import Object
 from rehearsal.traffic.calls import Call
 
@@ -34,6 +35,19 @@ def test_callers_of_whom_all_is_the_same_share_a_column():
 
 def test_where_all_is_the_same_for_all_there_is_one_column():
     assert "every application" in printed({"a": "....", "b": "...."})
+
+
+@pytest.mark.parametrize("columns", ["80", "100"])
+def test_a_console_is_as_wide_as_columns_says(monkeypatch: pytest.MonkeyPatch, columns: str):
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert console().width == int(columns)
+
+
+def test_a_console_is_never_wider_than_100_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert console().width == 100
 
 
 def test_a_single_caller_is_named():
@@ -78,5 +92,6 @@ def test_a_network_policy_is_listed_with_its_pods():
     print_policies(out, [{"metadata": {"name": "some"}, "spec": spec}])
 
     assert isinstance(out.file, io.StringIO)
-    assert out.file.getvalue().splitlines()[2].split()[:3] == ["some", "pods", "name=web"]
-    assert "ingress: 2 rules" in out.file.getvalue()
+    lines = [" ".join(line.split()) for line in out.file.getvalue().splitlines()[2:]]
+    everywhere = "ingress from everywhere: every port"
+    assert lines == [f"pods name=web {everywhere}", everywhere, "some", ""]

@@ -106,12 +106,33 @@ def test_the_demo_settles_and_fits_a_terminal_of_100_columns(demo: Demo):
     assert "Not active" not in demo.printed
 
 
-def test_the_policies_are_listed_with_what_they_are_for(demo: Demo):
-    lines = [line.split(maxsplit=1) for line in demo.printed.splitlines() if "ALLOW" in line]
-    says = {name: " ".join(rest.split()) for name, rest in lines}
+def test_each_policy_is_told_in_words(demo: Demo):
+    text = demo.printed.partition("policies in force")[2]
+    lines = [" ".join(line.split()) for line in text.splitlines()]
 
-    assert says["mesh-allow-nothing"] == "every pod ALLOW: nothing"
-    assert "pods name=producer ALLOW: 1 rule" in says.values()
+    assert "every pod ALLOW nothing" in lines
+    assert "mesh-allow-nothing" in lines
+    assert "Service producer ALLOW scraper: GET /data on 8080" in lines
+    assert "pods name=producer ALLOW scraper: port 9090" in lines
+    assert "Not on the mesh" not in demo.printed
+
+
+def test_an_application_off_the_mesh_is_named_in_80_columns(
+    write_bundle: WriteBundle, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    write_bundle({})  # for its charm
+    charm = str(tmp_path / "plain")
+    stranger = {"charm": charm, "scale": 1, "resources": {"image": "any"}}
+    options = {"options": {"program": server(8000, 200)}}
+    overlay = tmp_path / "stranger.yaml"
+    overlay.write_text(json.dumps({"applications": {"stranger": stranger | options}}))
+    monkeypatch.setenv("COLUMNS", "80")
+
+    done = rehearse("bundles/demo.yaml", "--overlay", str(overlay))
+
+    assert "Not on the mesh, so open to every caller\n  stranger\n\n" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "…" not in done.stdout
 
 
 def test_what_is_called_denied_was_denied_in_envoy(demo: Demo):

@@ -1,6 +1,7 @@
-"""What is printed of a bundle: who may call whom, by which policies, and what is amiss."""
+"""What is printed of a bundle: results of calls, policies, and what is amiss."""
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import rich.box
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rehearsal.commands import policies
 from rehearsal.kubernetes.store import Object
 from rehearsal.traffic.calls import Call
 from rehearsal.traffic.observation import DENIED, NO_ANSWER, NOT_OPEN, TIMEOUT, Observed
@@ -29,9 +31,10 @@ _Columns = Mapping[tuple[str, ...], Sequence[str]]
 
 
 def console() -> Console:
-    """Return where to print, at most 100 columns wide."""
+    """Return the console: as wide as the terminal or COLUMNS, but at most 100 columns."""
     made = Console(highlight=False)
-    if not made.is_terminal or made.width > WIDTH:
+    is_given = made.is_terminal or "COLUMNS" in os.environ
+    if not is_given or made.width > WIDTH:
         made.width = WIDTH
     return made
 
@@ -97,36 +100,18 @@ def _cell(result: str) -> str:
 
 
 def print_policies(out: Console, objects: Sequence[Object]) -> None:
-    """Print which policies there are, what each is for and how much it says."""
+    """Print the policies: the target of each, the calls that it names, and its name."""
     if not objects:
         out.print("No policies: everything may call everything.\n")
         return
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for heading in ("policies in force", "for", "says"):
+    for heading in ("policies in force", "say"):
         table.add_column(heading, overflow="fold")
     for policy in objects:
-        spec: Object = policy.get("spec") or {}
-        table.add_row(*map(escape, (policy["metadata"]["name"], _target(spec), _says(spec))))
+        name = f"[dim]{escape(policy['metadata']['name'])}[/dim]"
+        says = [*map(escape, policies.rules(policy)), name]
+        table.add_row(escape(policies.target(policy)), "\n".join(says))
     out.print(table, "")
-
-
-def _target(spec: Object) -> str:
-    if refs := spec.get("targetRefs"):
-        return ", ".join(f"{ref['kind']} {ref['name']}" for ref in refs)
-    selector: Object = spec.get("selector") or spec.get("podSelector") or {}
-    labels: dict[str, str] = selector.get("matchLabels") or {}
-    shown = [f"{key.rpartition('/')[2]}={value}" for key, value in labels.items()]
-    shown += ["..." for _ in selector.get("matchExpressions") or ()]
-    return f"pods {','.join(shown)}" if shown else "every pod"
-
-
-def _says(spec: Object) -> str:
-    if "podSelector" in spec:
-        kind, rules = "ingress", spec.get("ingress") or ()
-    else:
-        kind, rules = spec.get("action", "ALLOW"), spec.get("rules") or ()
-    many = "s" if len(rules) > 1 else ""
-    return f"{kind}: {len(rules)} rule{many}" if rules else f"{kind}: nothing"
 
 
 def print_lines(out: Console, heading: str, lines: Sequence[str]) -> None:

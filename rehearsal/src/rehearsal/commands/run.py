@@ -8,10 +8,12 @@ import jubilant
 from rich.console import Console
 from rich.markup import escape
 
-from rehearsal.commands import deployment, report
+from rehearsal.commands import deployment, policies, report
 from rehearsal.rehearsal import Rehearsal
 from rehearsal.traffic import calls
 from rehearsal.traffic.observation import NO_ANSWER, observe
+
+_OFF_MESH = "Not on the mesh, so open to every caller"
 
 
 def juju_of(rehearsal: Rehearsal) -> jubilant.Juju:
@@ -63,8 +65,10 @@ def run(rehearsal: Rehearsal, bundle: str, overlays: Sequence[str], timeout: flo
     well = print_problems(juju, out)
     silent = _print_calls(rehearsal, model, sorted(juju.status().apps), out)
     kinds = ("AuthorizationPolicy", "NetworkPolicy")
-    policies = [policy for kind in kinds for policy in rehearsal.store.list(kind, model)]
-    report.print_policies(out, policies)
+    found = [policy for kind in kinds for policy in rehearsal.store.list(kind, model)]
+    report.print_policies(out, found)
+    if found:
+        report.print_lines(out, _OFF_MESH, _off_mesh(rehearsal, model))
     reasons = [line for app in silent for line in rehearsal.silence(model, app)]
     report.print_lines(out, "No answer", reasons)
     return 0 if settled and well else 1
@@ -102,6 +106,12 @@ def _print_calls(rehearsal: Rehearsal, model: str, apps: Sequence[str], out: Con
     report.print_legend(out, observed)
     report.print_lines(out, "No open port", [t for t, each in by_target.items() if not each])
     return sorted({call.target for (_, call), result in observed.items() if NO_ANSWER in result})
+
+
+def _off_mesh(rehearsal: Rehearsal, model: str) -> list[str]:
+    """Return the applications with an open port of which nothing restricts the callers."""
+    by_target = calls.read(rehearsal.store, model)
+    return [name for name in policies.unguarded(rehearsal.store, model) if by_target.get(name)]
 
 
 def _proxy(rehearsal: Rehearsal, model: str, pod: str) -> str:
