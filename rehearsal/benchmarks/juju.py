@@ -33,7 +33,7 @@ def rows() -> Iterator[tuple[str, ...]]:
             _juju(environment, "deploy", str(folder / "bundle.yaml"))
             _settle(environment)
             seconds = time.monotonic() - start
-            log = _juju(environment, "debug-log", "--level", "DEBUG")
+            log = _juju(environment, "debug-log", "--level", "DEBUG", "--replay")
             events = log.count("Emitting Juju event")
             memory = f"{_memory(os.getpid()) / 1024:.0f} MB"
             yield str(size), str(events), f"{seconds:.1f} s", f"{events / seconds:.0f}", memory

@@ -130,7 +130,7 @@ def test_a_plan_that_pebble_would_not_take_fails_the_hook(juju: Typist, layer: s
 
     assert done.returncode == 0
     until_failed(juju, "config-changed")
-    assert message in juju("debug-log").stdout
+    assert message in juju("debug-log --replay").stdout
 
 
 def test_a_failed_hook_is_forgotten_when_its_relation_is_gone(juju: Typist):

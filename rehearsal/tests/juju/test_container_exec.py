@@ -223,4 +223,6 @@ def test_a_charm_runs_a_command_on_its_files_and_a_service_that_exits_is_named(j
     juju("deploy ./runner")
 
     juju.until("status", lambda output: "given" in output)
-    juju.until("debug-log", lambda output: 'service "brief" exited quickly with code 4' in output)
+    juju.until(
+        "debug-log --replay", lambda output: 'service "brief" exited quickly with code 4' in output
+    )

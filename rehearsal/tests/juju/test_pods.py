@@ -90,7 +90,7 @@ def pebbles(juju: Typist) -> dict[str, str]:
 
 
 def log(juju: Typist) -> list[str]:
-    lines = juju("debug-log").stdout.splitlines()
+    lines = juju("debug-log --replay").stdout.splitlines()
     return [line.partition(".juju-log ")[2] for line in lines]
 
 
@@ -178,7 +178,7 @@ def test_a_workload_is_started_once_pebble_runs(juju: Typist, hook: str):
 
     if hook == "install":
         juju.until("status", lambda output: 'hook failed: "install"' in output)
-        assert "ops.pebble.ConnectionError" in juju("debug-log").stdout
+        assert "ops.pebble.ConnectionError" in juju("debug-log --replay").stdout
     else:
         juju.until(STATUS, is_active("web/0"))
 

@@ -83,7 +83,7 @@ def test_a_relation_that_juju_has_removed_cannot_be_written(juju: Typist):
     juju("resolved web/0 --no-retry")
 
     juju.until("status", lambda output: 'hook failed: "stop"' in output)
-    log = juju("debug-log").stdout
+    log = juju("debug-log --replay").stdout
     assert "(True, 1, None) in stop" in log
     assert "ops.model.RelationNotFoundError" in log
 
@@ -105,7 +105,7 @@ def test_a_dying_relation_takes_what_a_unit_in_it_writes(juju: Typist):
     juju("remove-application web --no-prompt")
 
     juju.until("status", lambda output: "web/0" not in output)
-    assert "in db_relation_departed" in juju("debug-log").stdout
+    assert "in db_relation_departed" in juju("debug-log --replay").stdout
 
 
 @pytest.mark.parametrize("rehearsal", [JUJU_3_6], indirect=True, ids=["3.6"])
@@ -118,7 +118,7 @@ def test_on_juju_3_6_a_unit_in_error_keeps_its_dying_relation(juju: Typist):
     juju("resolved web/0 --no-retry")
 
     juju.until("status", lambda output: "web/0" not in output)
-    assert "in db_relation_departed" in juju("debug-log").stdout
+    assert "in db_relation_departed" in juju("debug-log --replay").stdout
 
 
 @pytest.mark.parametrize(

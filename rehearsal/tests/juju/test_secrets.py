@@ -253,7 +253,7 @@ def test_only_the_leader_adds_a_secret_of_the_application(related: Typist, act: 
     own = act("vault/1", "add-own")
 
     assert "failed" in refused
-    assert "this unit is not the leader" in related("debug-log").stdout
+    assert "this unit is not the leader" in related("debug-log --replay").stdout
     assert own["id"].startswith("secret:")
 
 
@@ -277,7 +277,7 @@ def test_rotation_is_not_rehearsed_and_said_so(related: Typist, act: Act):
 
     act("vault/0", "rotate")
 
-    assert "is not rehearsed" in related("debug-log --level WARNING").stdout
+    assert "is not rehearsed" in related("debug-log --level WARNING --replay").stdout
 
 
 def test_a_secret_is_lent_to_another_model(juju: Typist, act: Act):

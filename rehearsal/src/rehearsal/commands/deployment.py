@@ -81,11 +81,12 @@ def _line(juju: jubilant.Juju, name: str, unit: UnitStatus) -> str:
 
 def _last_error(juju: jubilant.Juju, unit: str) -> str:
     """Return the last error of a unit, in one line."""
-    log = juju.cli("debug-log", "--level", "ERROR", "--include", unit, "--limit", "1")
+    options = ("--level", "ERROR", "--include", unit, "--include-module", "unit.", "--limit", "1")
+    log = juju.cli("debug-log", *options)
     return failure.summary(log.partition(".juju-log ")[2]) or "see juju debug-log"
 
 
 def left_out(juju: jubilant.Juju) -> list[str]:
     """Return a line for each program that a unit wants to run and this machine does not have."""
-    matches = _LEFT_OUT.finditer(juju.cli("debug-log", "--level", "WARNING"))
+    matches = _LEFT_OUT.finditer(juju.cli("debug-log", "--level", "WARNING", "--replay"))
     return list(dict.fromkeys(f"{match[1]}: {match[2]}" for match in matches))

@@ -1,6 +1,5 @@
-"""One command line of `juju`: what it has to work with, and how it comes to an exit status."""
+"""One command line of `juju` with all that it works on, and the registry of commands."""
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import yaml
 
 from rehearsal.juju.cli import status
 from rehearsal.juju.cli.options import Options, parse
-from rehearsal.juju.errors import JujuError, SilentError, UsageError
+from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.model.controller import Controller
 from rehearsal.juju.model.state import USER, Application, Model
 from rehearsal.juju.pods.unit_command import UnitCommand
@@ -20,7 +19,13 @@ Stream = Literal["stdout", "stderr"]
 
 
 class Terminal(Protocol):
-    """Where a command was typed."""
+    """The terminal or the program from which a command came.
+
+    Attributes:
+        is_interactive: whether standard output is a terminal.
+    """
+
+    is_interactive: bool
 
     def write(self, stream: Stream, text: str) -> None:
         """Print a text there."""
@@ -32,6 +37,14 @@ class Terminal(Protocol):
 
     def become(self, program: UnitCommand) -> None:
         """Have a program take over, with the terminal as its own."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            BrokenPipeError: the command was interrupted.
+        """
         ...
 
 
@@ -160,98 +173,52 @@ Handler = Callable[[Call], None]
 
 
 @dataclass(frozen=True)
-class _Command:
+class Command:
+    """A command of juju.
+
+    Attributes:
+        name: its name.
+        handler: carries it out; its docstring is the summary.
+        usage: its arguments, as `--help` shows them.
+        options: its own options.
+        anywhere: whether options may come after the first argument, too.
+        aliases: its other names.
+    """
+
+    name: str
     handler: Handler
+    usage: str
     options: tuple[str, ...]
     anywhere: bool
+    aliases: tuple[str, ...]
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The options except those of every command."""
+        return (*_MODEL_OPTIONS, *self.options)
 
     def parse(self, words: Sequence[str]) -> Options:
         """Parse the words after its name."""
-        return parse(words, (*_MODEL_OPTIONS, *self.options), anywhere=self.anywhere)
+        return parse(words, self.accepted, anywhere=self.anywhere)
 
 
-_COMMANDS: dict[str, _Command] = {}
-_HELP = ("help", "-h", "--help")
-_NOT_REHEARSED = frozenset(
-    {
-        *("actions", "attach-resource", "bootstrap", "clouds"),
-        *("controllers", "export-bundle", "expose", "grant", "info"),
-        *("list-models", "login", "operations", "resources", "scp"),
-        *("show-action", "show-application"),
-        *("show-operation", "show-status-log", "show-task", "storage"),
-        *("suspend-relation", "unexpose", "users", "whoami"),
-    }
-)
-"""Commands of juju that somebody may try here, and that would be wrongly called unknown."""
-_MODEL_OPTIONS = ("--model=", "--controller=")
+COMMANDS: dict[str, Command] = {}
+"""The commands, by each of their names."""
+_MODEL_OPTIONS = ("-m,--model=", "-c,--controller=")
 
 
-def command(name: str, *options: str, anywhere: bool = True) -> Callable[[Handler], Handler]:
-    """Register a command.
-
-    Args:
-        name: its name.
-        options: its own options; one that takes a value ends in `=`.
-        anywhere: whether they may come after the first argument, too.
-    """
+def command(
+    name: str,
+    *options: str,
+    usage: str = "",
+    anywhere: bool = True,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Handler], Handler]:
+    """Register a command; the arguments are the attributes of a Command."""
 
     def register(handler: Handler) -> Handler:
-        _COMMANDS[name] = _Command(handler, options, anywhere)
+        made = Command(name, handler, usage, options, anywhere, aliases)
+        COMMANDS.update(dict.fromkeys((name, *aliases), made))
         return handler
 
     return register
-
-
-def run(
-    session: Session,
-    words: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    terminal: Terminal,
-) -> int:
-    """Carry out one command line.
-
-    Args:
-        session: the controller and the model in focus.
-        words: the words after `juju`.
-        folder: the folder in which it was typed.
-        environment: JUJU_MODEL and the like.
-        terminal: where it was typed.
-
-    Returns:
-        The exit status: 1 when the command failed, 2 when the command line was wrong.
-    """
-    if not words or words[0] in _HELP:
-        terminal.write("stdout", _help())
-        return 0
-    try:
-        found = _find(words[0])
-        options = found.parse(words[1:])
-        if options.has("-h") or options.has("--help"):
-            text = f"Usage: juju {words[0]} [options]\n\nSummary:\n{found.handler.__doc__}\n"
-            terminal.write("stdout", text)
-        else:
-            found.handler(Call(session, options, environment, folder, terminal))
-    except SilentError as error:
-        return error.status
-    except JujuError as error:
-        terminal.write("stderr", f"ERROR {error}\n")
-        return 2 if isinstance(error, UsageError) else 1
-    return 0
-
-
-def _find(name: str) -> _Command:
-    if name in _COMMANDS:
-        return _COMMANDS[name]
-    if name in _NOT_REHEARSED:
-        raise JujuError(f'"juju {name}" is not rehearsed. See "juju --help" for what is.')
-    near = difflib.get_close_matches(name, _COMMANDS, n=1)
-    hint = f"\n\nDid you mean:\n\t{near[0]}" if near else ""
-    raise JujuError(f'juju: "{name}" is not a juju command. See "juju --help".{hint}')
-
-
-def _help() -> str:
-    summaries = {name: each.handler.__doc__ for name, each in sorted(_COMMANDS.items())}
-    width = max(map(len, summaries)) + 2
-    lines = [f"    {name:{width}}{summary}" for name, summary in summaries.items()]
-    return "The commands of juju that are rehearsed:\n\n" + "\n".join(lines) + "\n"

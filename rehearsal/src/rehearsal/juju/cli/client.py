@@ -17,6 +17,7 @@ def main(path: str, words: list[str]) -> int:
     """Carry out a command line and return its exit status."""
     environment = {k: v for k, v in os.environ.items() if k.startswith("JUJU_")}
     request = {"words": words, "folder": os.getcwd(), "environment": environment}
+    request["terminal"] = sys.stdout.isatty()
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)

@@ -1,12 +1,32 @@
-"""Command lines as Juju's commands take them: options anywhere, unknown ones refused."""
+"""Command lines as Juju's commands take them: options anywhere, unknown ones refused.
 
-from collections.abc import Mapping, Sequence
+A command names its options as in `-n,--num-units=`: another spelling, and a value after the `=`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rehearsal.juju.errors import UsageError
 
-COMMON = ("--debug", "--verbose", "--quiet", "--show-log", "-h", "--help", "--logging-config=")
-_SHORT = {"-m": "--model", "-c": "--controller", "-n": "--num-units", "-o": "--output"}
+COMMON = ("--debug", "--verbose", "--quiet", "--show-log", "-h,--help", "--logging-config=")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command.
+
+    Attributes:
+        spellings: the ways to give it; the last one is its name.
+        has_value: whether a value follows. A switch has none.
+    """
+
+    spellings: tuple[str, ...]
+    has_value: bool
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self.spellings[-1]
 
 
 @dataclass(frozen=True)
@@ -17,7 +37,7 @@ class Options:
     given: Mapping[str, list[str]]
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the value of an option given once, the last where it was given more than once."""
+        """Return the value of an option given once, the last if it was given more than once."""
         return self.given[name][-1] if name in self.given else default
 
     def all(self, name: str) -> list[str]:
@@ -45,41 +65,55 @@ class Options:
         return self.get(name, "false") == "true"
 
 
+def read(specs: Sequence[str]) -> list[Option]:
+    """Return the options that a command names, followed by those of every command."""
+    return [
+        Option(tuple(spec.rstrip("=").split(",")), spec.endswith("=")) for spec in (*specs, *COMMON)
+    ]
+
+
 def parse(words: Sequence[str], accepted: Sequence[str], *, anywhere: bool = True) -> Options:
     """Parse the words after a command's name.
 
     Args:
         words: the words. After `--` all are arguments.
-        accepted: the command's own options; one that takes a value ends in `=`.
+        accepted: the command's own options.
         anywhere: whether options may come after the first argument, too.
 
     Raises:
         UsageError: for an option that the command does not have or that lacks its value.
     """
-    valued = {name[:-1] for name in (*accepted, *COMMON) if name.endswith("=")}
-    switches = {name for name in (*accepted, *COMMON) if not name.endswith("=")}
+    known = {spelling: option for option in read(accepted) for spelling in option.spellings}
     args: list[str] = []
     given: dict[str, list[str]] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    rest = iter(words)
+    for word in rest:
         if word == "--":
             args += rest
-            break
-        if not word.startswith("-") or word == "-":
+        elif not word.startswith("-") or word == "-":
             args.append(word)
             if not anywhere:
-                args += rest[rest[:1] == ["--"] :]
-                break
-            continue
-        name, equals, value = word.partition("=")
-        name = _SHORT.get(name, name)
-        if name in switches:
-            given.setdefault(name, []).append(value if equals else "true")
-        elif name not in valued:
-            raise UsageError(f"option provided but not defined: {name}")
-        elif not equals and not rest:
-            raise UsageError(f"option needs an argument: {name}")
+                args += _after_dashes(list(rest))
         else:
-            given.setdefault(name, []).append(value if equals else rest.pop(0))
+            option, value = _option(word, known, rest)
+            given.setdefault(option.name, []).append(value)
     return Options(args, given)
+
+
+def _after_dashes(words: list[str]) -> list[str]:
+    return words[words[:1] == ["--"] :]
+
+
+def _option(word: str, known: Mapping[str, Option], rest: Iterator[str]) -> tuple[Option, str]:
+    """Return an option with its value, which may be the next word."""
+    spelling, equals, value = word.partition("=")
+    option = known.get(spelling)
+    if option is None:
+        raise UsageError(f"option provided but not defined: {spelling}")
+    if equals:
+        return option, value
+    if not option.has_value:
+        return option, "true"
+    for following in rest:
+        return option, following
+    raise UsageError(f"option needs an argument: {spelling}")

@@ -2,17 +2,20 @@
 
 import contextlib
 import json
+import select
+import socket
 import socketserver
 import threading
 from pathlib import Path
 from typing import Any, cast
 
-from rehearsal.juju.cli.call import Session, Stream, run
+from rehearsal.juju.cli.call import Session, Stream
 from rehearsal.juju.cli.commands import (
     actions,
     applications,
     deploy,
     execution,
+    log,
     models,
     offers,
     relations,
@@ -20,10 +23,11 @@ from rehearsal.juju.cli.commands import (
     show,
     waiting,
 )
+from rehearsal.juju.cli.dispatch import run
 from rehearsal.juju.pods.unit_command import UnitCommand
 
-COMMANDS = (
-    *(actions, applications, deploy, execution, models),
+MODULES = (
+    *(actions, applications, deploy, execution, log, models),
     *(offers, relations, secrets, show, waiting),
 )
 """The modules whose import registers the commands."""
@@ -58,11 +62,14 @@ class Server(socketserver.ThreadingUnixStreamServer):
 class _Handler(socketserver.StreamRequestHandler):
     """The terminal of one command line."""
 
+    is_interactive = False
+
     def handle(self) -> None:
         line = self.rfile.readline()
         if not line:
             return
         request: dict[str, Any] = json.loads(line)
+        self.is_interactive = bool(request.get("terminal"))
         status = 1
         try:
             status = run(
@@ -92,6 +99,12 @@ class _Handler(socketserver.StreamRequestHandler):
         """Have the client become a program."""
         words, folder = list(program.words), str(program.folder)
         self._send({"words": words, "environment": dict(program.environment), "folder": folder})
+
+    def pause(self, seconds: float) -> None:
+        """Wait, or raise BrokenPipeError because the client has gone."""
+        ready, _, _ = select.select([self.connection], [], [], seconds)
+        if ready and not self.connection.recv(1, socket.MSG_PEEK):
+            raise BrokenPipeError
 
     def _send(self, answer: dict[str, Any]) -> None:
         self.wfile.write(json.dumps(answer).encode() + b"\n")

@@ -17,6 +17,7 @@ from rehearsal.juju.model import secret
 from rehearsal.juju.model.charm import Charm
 from rehearsal.juju.model.lifecycle import Lifecycle, Substrate
 from rehearsal.juju.model.state import (
+    AgentMessage,
     Application,
     Bag,
     Model,
@@ -225,6 +226,8 @@ class HookRunner:
             result = HookResult(error=str(error))
         with self._lock:
             self._log(unit, result)
+            if not hook.action:
+                unit.app.model.log.append((time.time(), unit.name, *_told(step, result)))
             if unit.app.units.get(unit.number) is not unit:
                 return  # it was removed by force
             if hook.action and self._on.delay and self._is_replaced(unit):
@@ -363,6 +366,14 @@ def _set_status(unit: Unit, hook: Hook, statuses: Mapping[str, tuple[str, str]])
     kept = unit.status_set and hook.kind in _UNLESS_SET
     if hook.kind in statuses and not kept:
         unit.workload = _newer(unit.workload, statuses[hook.kind])
+
+
+def _told(step: Step, result: HookResult) -> tuple[str, AgentMessage]:
+    """Return the level and the message of the agent about a hook that has run."""
+    handler = "(via hook dispatching script: dispatch)"
+    if result.error:
+        return "ERROR", AgentMessage(f'hook "{step.name}" {handler} failed: exit status 1')
+    return "INFO", AgentMessage(f'ran "{step.name}" hook {handler}')
 
 
 def _members(side: Side) -> list[Unit]:

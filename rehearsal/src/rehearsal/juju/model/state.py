@@ -57,6 +57,10 @@ class Bag:
             self.version += 1
 
 
+class AgentMessage(str):
+    """A message in the log that comes from a unit's agent, and not from its charm."""
+
+
 @dataclass
 class Task:
     """One run of an action on a unit."""

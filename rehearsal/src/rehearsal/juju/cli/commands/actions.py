@@ -32,7 +32,14 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-@command("run", "--format=", "--wait=", "--params=", "--string-args")
+@command(
+    "run",
+    "--format=",
+    "--wait=",
+    "--params=",
+    "--string-args",
+    usage="<unit> [<unit> ...] <action> [<key>=<value> ...]",
+)
 def run(call: Call) -> None:
     """Runs an action on a unit."""
     name, action, params = _arguments(call)

@@ -9,7 +9,7 @@ from rehearsal.juju.model.charm import find, name_of
 from rehearsal.juju.model.state import Application
 
 
-@command("config", "--format=", "--reset=", "--file=")
+@command("config", "--format=", "--reset=", "--file=", usage="<application> [<key>[=<value>] ...]")
 def config(call: Call) -> None:
     """Gets, sets, or resets configuration for an application."""
     if not call.args:
@@ -77,7 +77,7 @@ def _setting(value: Any, default: Any, kind: str, changed: str = "user") -> dict
     return {key: item for key, item in setting.items() if item is not None}
 
 
-@command("trust", "--remove", "--scope=")
+@command("trust", "--remove", "--scope=", usage="<application>")
 def trust(call: Call) -> None:
     """Grants an application access to the cluster, or withdraws it."""
     if not call.args:
@@ -95,7 +95,15 @@ def trust(call: Call) -> None:
         call.controller.trust(app, not remove)
 
 
-@command("refresh", "--path=", "--trust", "--force-units", "--resource=", "--config=")
+@command(
+    "refresh",
+    "--path=",
+    "--trust",
+    "--force-units",
+    "--resource=",
+    "--config=",
+    usage="<application>",
+)
 def refresh(call: Call) -> None:
     """Gives an application another revision of its local charm."""
     if not call.args:
@@ -117,7 +125,7 @@ def refresh(call: Call) -> None:
     call.info(f'Added local charm "{charm.name}", revision {charm.revision}, to the model')
 
 
-@command("resolved", "--no-retry", "--all")
+@command("resolved", "--no-retry", "--all", usage="[<unit> ...]", aliases=("resolve",))
 def resolved(call: Call) -> None:
     """Has units in error run their hook again."""
     if not call.args and not call.options.has("--all"):
@@ -133,7 +141,7 @@ def resolved(call: Call) -> None:
             call.controller.resolve(units[name], retry=not call.options.has("--no-retry"))
 
 
-@command("scale-application")
+@command("scale-application", usage="<application> <scale>")
 def scale_application(call: Call) -> None:
     """Sets the number of units of an application."""
     if not call.args:
@@ -151,7 +159,7 @@ def scale_application(call: Call) -> None:
     call.info(f"{name} scaled to {text} units")
 
 
-@command("add-unit", "--num-units=")
+@command("add-unit", "-n,--num-units=", usage="<application>")
 def add_unit(call: Call) -> None:
     """Adds units to an application."""
     if not call.args:
@@ -161,7 +169,14 @@ def add_unit(call: Call) -> None:
         call.controller.scale(app, app.scale + call.options.number("--num-units", 1))
 
 
-@command("remove-unit", "--num-units=", "--no-prompt", "--force", "--destroy-storage")
+@command(
+    "remove-unit",
+    "-n,--num-units=",
+    "--no-prompt",
+    "--force",
+    "--destroy-storage",
+    usage="<application>",
+)
 def remove_unit(call: Call) -> None:
     """Removes units from an application, the highest numbers first."""
     if not call.args:
@@ -182,7 +197,14 @@ def remove_unit(call: Call) -> None:
     call.info(f"scaling down to {app.scale} units")
 
 
-@command("remove-application", "--no-prompt", "--force", "--no-wait", "--destroy-storage")
+@command(
+    "remove-application",
+    "--no-prompt",
+    "--force",
+    "--no-wait",
+    "--destroy-storage",
+    usage="<application> ...",
+)
 def remove_application(call: Call) -> None:
     """Removes applications."""
     if not call.args:

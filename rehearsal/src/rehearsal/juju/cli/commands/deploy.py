@@ -28,11 +28,12 @@ _CHARMHUB_NAME = re.compile(r"(ch:)?[a-z][a-z0-9-]*")
     "--dry-run",
     "--overlay=",
     "--config=",
-    "--num-units=",
+    "-n,--num-units=",
     "--resource=",
     "--base=",
     "--channel=",
     "--constraints=",
+    usage="<charm or bundle> [<application>]",
 )
 def deploy(call: Call) -> None:
     """Deploys a charm or a bundle."""

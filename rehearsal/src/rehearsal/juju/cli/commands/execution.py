@@ -31,6 +31,7 @@ WARNING this shell can change the files of this machine: the kernel cannot confi
 @command(
     *("exec", "--format=", "--wait=", "--unit=", "--application=", "--all"),
     anywhere=False,
+    usage="<commands>",
 )
 def execute(call: Call) -> None:
     """Runs a command where a unit's charm runs."""
@@ -92,7 +93,11 @@ def _text(tasks: dict[Unit, Task], stream: str) -> str:
     return "\n".join(f"{name}:\n{text}" for name, text in texts.items() if text)
 
 
-@command(*("ssh", "--container=", "--no-host-key-checks", "--pty=", "--proxy="), anywhere=False)
+@command(
+    *("ssh", "--container=", "--no-host-key-checks", "--pty=", "--proxy="),
+    anywhere=False,
+    usage="[<user>@]<unit> [<command>]",
+)
 def ssh(call: Call) -> None:
     """Opens a shell, or runs a command, in a container of a unit."""
     if not call.args:

@@ -16,7 +16,7 @@ _POLL = 0.02
 """Seconds between two looks at a model that is being destroyed."""
 
 
-@command("add-model", "--no-switch", "--config=", "--credential=")
+@command("add-model", "--no-switch", "--config=", "--credential=", usage="<model>")
 def add_model(call: Call) -> None:
     """Adds a model."""
     if not call.args:
@@ -44,6 +44,7 @@ def add_model(call: Call) -> None:
     "--force",
     "--no-wait",
     "--timeout=",
+    usage="<model>",
 )
 def destroy_model(call: Call) -> None:
     """Removes a model and everything in it."""
@@ -69,7 +70,7 @@ def destroy_model(call: Call) -> None:
     call.info("Model destroyed.")
 
 
-@command("switch")
+@command("switch", usage="[<model>]")
 def switch(call: Call) -> None:
     """Selects or names the current model."""
     old = _full(call.session.focus) if call.session.focus else ""
@@ -88,7 +89,7 @@ def switch(call: Call) -> None:
     call.info(f"{old} (no change)" if old == _full(name) else f"{old} -> {_full(name)}")
 
 
-@command("models", "--format=")
+@command("models", "--format=", aliases=("list-models",))
 def models(call: Call) -> None:
     """Lists the models."""
     with call.controller.lock:
@@ -104,7 +105,7 @@ def models(call: Call) -> None:
     call.answer(document, f"Controller: {status.CONTROLLER}\n\n" + status.table(rows, (5,)))
 
 
-@command("show-model", "--format=")
+@command("show-model", "--format=", usage="[<model>]")
 def show_model(call: Call) -> None:
     """Shows a model."""
     model = call.model(call.args[0] if call.args else None)
@@ -112,7 +113,7 @@ def show_model(call: Call) -> None:
     call.answer(document, to_yaml(document))
 
 
-@command("model-config", "--format=", "--reset=")
+@command("model-config", "--format=", "--reset=", usage="[<key>[=<value>] ...]")
 def model_config(call: Call) -> None:
     """Shows or sets the configuration of a model."""
     settings = call.pairs(arg for arg in call.args if "=" in arg)
@@ -157,7 +158,7 @@ def _show_config(call: Call, model: Model, values: Mapping[str, ConfigValue]) ->
     call.answer(document, status.table(rows))
 
 
-@command("set-model-constraints")
+@command("set-model-constraints", usage="<key>=<value> ...")
 def set_model_constraints(call: Call) -> None:
     """Sets the constraints of a model, which a rehearsal keeps and does not apply."""
     with call.controller.lock:

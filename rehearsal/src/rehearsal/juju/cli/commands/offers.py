@@ -14,7 +14,7 @@ _URL = re.compile(
 )
 
 
-@command("offer")
+@command("offer", usage="[<model>.]<application>:<endpoint>[,<endpoint> ...] [<offer name>]")
 def offer(call: Call) -> None:
     """Offers endpoints of an application to other models."""
     if not call.args:
@@ -40,7 +40,7 @@ def offer(call: Call) -> None:
     call.info(f'Application "{app_name}" endpoints [{shown}] available at "{made.url}"')
 
 
-@command("remove-offer", "--force", "--yes", "--no-prompt")
+@command("remove-offer", "--force", "--yes", "--no-prompt", usage="<offer URL> ...")
 def remove_offer(call: Call) -> None:
     """Withdraws offers."""
     if not call.args:
@@ -54,7 +54,7 @@ def remove_offer(call: Call) -> None:
                 call.controller.remove_offer(there, force=call.options.has("--force"))
 
 
-@command("consume")
+@command("consume", usage="<offer URL> [<name>]")
 def consume(call: Call) -> None:
     """Makes an offer of another model known in this one."""
     if not call.args:
@@ -127,7 +127,7 @@ def _model(call: Call, name: str) -> Model:
     return call.controller.models[name]
 
 
-@command("remove-saas", "--force", "--no-wait", "--no-prompt")
+@command("remove-saas", "--force", "--no-wait", "--no-prompt", usage="<name> ...")
 def remove_saas(call: Call) -> None:
     """Ends what a model consumes, and its relations."""
     if not call.args:
@@ -146,7 +146,7 @@ def remove_saas(call: Call) -> None:
         raise SilentError
 
 
-@command("offers", "--format=")
+@command("offers", "--format=", aliases=("list-offers",))
 def offers(call: Call) -> None:
     """Lists the offers of a model."""
     rows = [
@@ -209,7 +209,7 @@ def find_offers(call: Call) -> None:
     call.answer(document, status.table(rows))
 
 
-@command("show-offer", "--format=")
+@command("show-offer", "--format=", usage="<offer URL>")
 def show_offer(call: Call) -> None:
     """Shows an offer."""
     if not call.args:

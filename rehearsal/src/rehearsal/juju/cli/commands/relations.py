@@ -6,7 +6,12 @@ from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.model import endpoints
 
 
-@command("integrate", "--via=")
+@command(
+    "integrate",
+    "--via=",
+    usage="<application>[:<endpoint>] <application>[:<endpoint>]",
+    aliases=("relate",),
+)
 def integrate(call: Call) -> None:
     """Relates two applications."""
     if len(call.args) != 2:
@@ -32,10 +37,9 @@ def integrate(call: Call) -> None:
         call.controller.integrate(model, ends)
 
 
-command("relate", "--via=")(integrate)
-
-
-@command("remove-relation", "--force")
+@command(
+    "remove-relation", "--force", usage="<application>[:<endpoint>] <application>[:<endpoint>]"
+)
 def remove_relation(call: Call) -> None:
     """Removes a relation between two applications."""
     if len(call.args) != 2:

@@ -25,7 +25,7 @@ _ID = re.compile(r"(?:secret:(?://[0-9a-f-]+/)?)?([0-9a-z]{20})")
 """A secret's URI, or its identifier alone."""
 
 
-@command("add-secret", "--info=", "--file=")
+@command("add-secret", "--info=", "--file=", usage="<name> [<key>[#file|#base64]=<value> ...]")
 def add_secret(call: Call) -> None:
     """Adds a secret."""
     if not call.args:
@@ -43,7 +43,14 @@ def add_secret(call: Call) -> None:
     call.out(f"secret:{new.id}")
 
 
-@command("update-secret", "--info=", "--name=", "--file=", "--auto-prune")
+@command(
+    "update-secret",
+    "--info=",
+    "--name=",
+    "--file=",
+    "--auto-prune",
+    usage="<ID|name> [<key>[#file|#base64]=<value> ...]",
+)
 def update_secret(call: Call) -> None:
     """Changes a secret: a new revision, its name or its description."""
     if not call.args:
@@ -63,7 +70,7 @@ def update_secret(call: Call) -> None:
     call.controller.changed()
 
 
-@command("remove-secret", "--revision=")
+@command("remove-secret", "--revision=", usage="<ID|name>")
 def remove_secret(call: Call) -> None:
     """Removes a secret or one of its revisions."""
     if not call.args:
@@ -78,13 +85,13 @@ def remove_secret(call: Call) -> None:
             del removed.model.secrets[removed.id]
 
 
-@command("grant-secret")
+@command("grant-secret", usage="<ID|name> <application>[,<application> ...]")
 def grant_secret(call: Call) -> None:
     """Lets applications read a secret."""
     _for_each_app(call, lambda granted, app: granted.grants.add((app, None)))
 
 
-@command("revoke-secret")
+@command("revoke-secret", usage="<ID|name> <application>[,<application> ...]")
 def revoke_secret(call: Call) -> None:
     """Lets applications no longer read a secret."""
     _for_each_app(call, lambda revoked, app: revoked.grants.discard((app, None)))
@@ -105,7 +112,7 @@ def _for_each_app(call: Call, change: Callable[[Secret, Application], None]) -> 
         raise JujuError(f"failed to grant/revoke secret: {', '.join(missing)}")
 
 
-@command("secrets", "--format=", "--owner=", "--revisions")
+@command("secrets", "--format=", "--owner=", "--revisions", aliases=("list-secrets",))
 def list_secrets(call: Call) -> None:
     """Lists the secrets of a model."""
     owner = call.options.get("--owner")
@@ -120,7 +127,6 @@ def list_secrets(call: Call) -> None:
     call.answer(document, status.table([_HEADERS, *(_row(each) for each in shown)], right=[4]))
 
 
-command("list-secrets", "--format=", "--owner=", "--revisions")(list_secrets)
 _HEADERS = ("ID", "Name", "Owner", "Rotation", "Revision", "Last updated")
 
 
@@ -129,7 +135,7 @@ def _row(shown: Secret) -> tuple[str, ...]:
     return shown.id, name, _owner(shown), "never", str(shown.latest), _date(shown.updated)
 
 
-@command("show-secret", "--format=", "--reveal", "--revisions", "--revision=")
+@command("show-secret", "--format=", "--reveal", "--revisions", "--revision=", usage="<ID|name>")
 def show_secret(call: Call) -> None:
     """Shows a secret."""
     if not call.args:

@@ -1,6 +1,5 @@
 """Commands that look and change nothing."""
 
-import time
 from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
@@ -11,10 +10,17 @@ from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.hooks import resolver
 from rehearsal.juju.model.state import USER, Model, Relation, Unit
 
-_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
-
-@command("status", "--format=", "--relations", "--integrations", "--color", "--no-color", "--utc")
+@command(
+    "status",
+    "--format=",
+    "--relations",
+    "--integrations",
+    "--color",
+    "--no-color",
+    "--utc",
+    usage="[<selector> ...]",
+)
 def show_status(call: Call) -> None:
     """Shows the state of a model."""
     with call.controller.lock:
@@ -41,7 +47,7 @@ def _filtered(model: Model, patterns: list[str]) -> Model:
     return replace(model, apps=apps, offers=offers, saas=saas)
 
 
-@command("show-unit", "--format=", "--app", "--endpoint=", "--related-unit=")
+@command("show-unit", "--format=", "--app", "--endpoint=", "--related-unit=", usage="<unit> ...")
 def show_unit(call: Call) -> None:
     """Shows a unit with the data of its relations."""
     if not call.args:
@@ -93,34 +99,6 @@ def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
             for name, remote in resolver.remote_units(unit, relation).items()
         },
     }
-
-
-@command(
-    *("debug-log", "--limit=", "--lines=", "--level=", "--include="),
-    *("--replay", "--no-tail", "--tail"),
-)
-def debug_log(call: Call) -> None:
-    """Shows what the charms have logged."""
-    level = (call.options.get("--level") or "INFO").upper()
-    if level not in _LEVELS:
-        raise UsageError(f'level value "{level}" is not one of {", ".join(_LEVELS)}')
-    shown = _LEVELS[_LEVELS.index(level) :]
-    wanted = [_entity(name) for name in call.options.all("--include")] or ["*"]
-    with call.controller.lock:
-        lines = [
-            line
-            for line in call.model().log
-            if line[2] in shown and any(fnmatch(_entity(line[1]), name) for name in wanted)
-        ]
-    limit = call.options.number("--limit", call.options.number("--lines", 0))
-    for moment, unit, level, message in lines[-limit:]:
-        clock = time.strftime("%H:%M:%S", time.gmtime(moment))
-        call.out(f"{_entity(unit)}: {clock} {level} unit.{unit}.juju-log {message}")
-
-
-def _entity(name: str) -> str:
-    """Return what the log calls a unit; also of a name in the log's own manner, or a pattern."""
-    return "unit-" + name.replace("/", "-") if "/" in name else name
 
 
 @command("version", "--format=", "--all")

@@ -21,7 +21,9 @@ _QUERIES = {
 }
 
 
-@command("wait-for", "--query=", "--timeout=", "--summary=")
+@command(
+    "wait-for", "--query=", "--timeout=", "--summary=", usage="<application|unit|model> <name>"
+)
 def wait_for(call: Call) -> None:
     """Waits until an application, a unit or a model is as wanted."""
     kind, name = _target(call)
