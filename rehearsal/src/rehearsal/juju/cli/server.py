@@ -13,11 +13,14 @@ from rehearsal.juju.cli.call import Session, Stream
 from rehearsal.juju.cli.commands import (
     actions,
     applications,
+    controllers,
+    copying,
     deploy,
     execution,
     log,
     models,
     offers,
+    operations,
     relations,
     secrets,
     show,
@@ -27,8 +30,8 @@ from rehearsal.juju.cli.dispatch import run
 from rehearsal.juju.pods.unit_command import UnitCommand
 
 MODULES = (
-    *(actions, applications, deploy, execution, log, models),
-    *(offers, relations, secrets, show, waiting),
+    *(actions, applications, copying, controllers, deploy, execution, log, models),
+    *(offers, operations, relations, secrets, show, waiting),
 )
 """The modules whose import registers the commands."""
 

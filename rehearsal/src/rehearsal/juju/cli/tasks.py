@@ -1,11 +1,11 @@
 """What `juju run` and `juju exec` have in common: operations, tasks, what came of them."""
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from rehearsal.juju.cli.call import Call
+from rehearsal.juju.cli.call import Call, to_yaml
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
 from rehearsal.juju.model.state import Task, Unit
@@ -65,22 +65,61 @@ def refuse_failed(tasks: Iterable[Task]) -> None:
         )
 
 
-def result(unit: Unit, task: Task) -> dict[str, Any]:
-    """Return what came of a task, as `--format json` gives it."""
+def result(unit: str, task: Task) -> dict[str, Any]:
+    """Return the result of a task, or its state until it has one, as `--format json` gives it."""
+    results = nested(task.results) | {"return-code": task.return_code}
     document = {
         "id": str(task.id),
-        "log": [f"{_time(task.completed)} {line}" for line in task.log] or None,
+        "log": log_of(task) or None,
         "message": task.message or None,
-        "results": nested(task.results) | {"return-code": task.return_code},
-        "status": task.status,
-        "timing": {
-            "completed": _time(task.completed),
-            "enqueued": _time(task.enqueued),
-            "started": _time(task.started),
-        },
-        "unit": unit.name,
+        "results": results if task.completed else None,
+        "status": status_of(task),
+        "timing": timing(task),
+        "unit": unit,
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def status_of(task: Task) -> str:
+    """Return the status of a task; one that has started runs until it has a result."""
+    return "running" if task.started and not task.completed else task.status
+
+
+def log_of(task: Task) -> list[str]:
+    """Return the messages that an action has logged, with their time."""
+    return [f"{_time(task.completed)} {line}" for line in task.log]
+
+
+def timing(task: Task) -> dict[str, str]:
+    """Return when a task was queued, began and ended, as far as that has come."""
+    moments = {"completed": task.completed, "enqueued": task.enqueued, "started": task.started}
+    return {name: _time(moment) for name, moment in moments.items() if moment}
+
+
+def plain(tasks: Mapping[str, Task]) -> str:
+    """Return the results of tasks by unit, as `juju run` writes them by default."""
+    if len(tasks) > 1:
+        return to_yaml({name: _summary(task) for name, task in tasks.items()})
+    [task] = tasks.values()
+    output = _output(task)
+    return f"Action id {task.id} failed: {task.message}\n{output}" if _is_failed(task) else output
+
+
+def _summary(task: Task) -> dict[str, str]:
+    """Return a task as `juju run` writes one of several."""
+    message = {"message": task.message} if task.message else {}
+    about = {"id": str(task.id), **message, "output": _output(task)}
+    return {**about, "status": status_of(task)}
+
+
+def _output(task: Task) -> str:
+    if task.results:
+        return to_yaml(nested(task.results))
+    return "" if _is_failed(task) else f"Task {task.id} {status_of(task)}\n"
+
+
+def _is_failed(task: Task) -> bool:
+    return task.status == "failed"
 
 
 def nested(results: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,16 @@ class Task:
 
 
 @dataclass
+class Operation:
+    """One `juju run` or `juju exec`, with its task on each unit by the unit's name."""
+
+    id: int
+    action: str
+    params: Mapping[str, Any]
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+
+
+@dataclass
 class SeenRelation:
     """A unit's knowledge of a relation: the units that joined, and the versions of their bags."""
 
@@ -351,6 +361,7 @@ class Model:
     next_relation: int = 0
     next_task: int = 0
     dying: bool = False
+    operations: dict[int, Operation] = field(default_factory=dict[int, Operation])
     log: list[tuple[float, str, str, str]] = field(
         default_factory=list[tuple[float, str, str, str]]
     )

@@ -1,25 +1,29 @@
-"""`juju run`: an action on a unit."""
+"""`juju run` and `juju actions`."""
 
+import itertools
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from rehearsal.juju.cli.call import Call, command, to_yaml
+from rehearsal.juju.cli.status import table
 from rehearsal.juju.cli.tasks import (
     NotScheduledError,
     find_unit,
-    nested,
+    plain,
     put,
     refuse_failed,
     result,
-    scheduled,
     waiting_time,
 )
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.model.state import Task, Unit
+from rehearsal.juju.model.state import Operation, Unit
 
+_ACTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WAIT = 60.0
 """Seconds for which `juju run` waits unless told otherwise."""
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -32,45 +36,138 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+@command("actions", "--format=", "--schema", usage="<application>", aliases=("list-actions",))
+def actions(call: Call) -> None:
+    """Lists the actions of an application."""
+    if not call.args:
+        raise UsageError("no application name specified")
+    with call.controller.lock:
+        charm = call.app(call.args[0]).charm
+    if call.options.has("--schema"):
+        schemas = {name: _schema(name, spec) for name, spec in sorted(charm.actions.items())}
+        call.answer(schemas, to_yaml(schemas))
+        return
+    described = {
+        name: str(spec.get("description") or "No description").strip()
+        for name, spec in sorted(charm.actions.items())
+    }
+    rows = [("Action", "Description"), *described.items()]
+    if charm.actions or call.options.get("--format") in ("json", "yaml"):
+        call.answer(described, table(rows), "default")
+    else:
+        call.info(f"No actions defined for {call.args[0]}.")
+
+
+def _schema(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an action, as Juju makes it of the charm's own words."""
+    rest = {key: value for key, value in spec.items() if key != "params"}
+    made = {"properties": spec.get("params") or {}, "title": name, "type": "object"}
+    return dict(sorted(({"additionalProperties": False} | rest | made).items()))
+
+
 @command(
-    "run",
-    "--format=",
-    "--wait=",
-    "--params=",
-    "--string-args",
+    *("run", "--format=", "--wait=", "--params=", "--string-args", "--background", "--utc"),
     usage="<unit> [<unit> ...] <action> [<key>=<value> ...]",
 )
 def run(call: Call) -> None:
-    """Runs an action on a unit."""
-    name, action, params = _arguments(call)
-    wait = waiting_time(call, _WAIT)
+    """Runs an action on units."""
+    names, action, params = _arguments(call)
+    if call.options.has("--background") and call.options.get("--wait"):
+        raise UsageError("cannot specify both --wait and --background")
+    deadline = time.monotonic() + waiting_time(call, _WAIT)
     with call.controller.lock:
-        operation = call.model().take_task_id()
-        with scheduled(call, operation):
+        operation = Operation(call.model().take_task_id(), action, params)
+        faults = list(_schedule(call, operation, names))
+    if not operation.tasks:
+        call.info(f"Operation {operation.id} failed to schedule any tasks:\n" + "\n".join(faults))
+        return
+    if faults:
+        call.info("Some actions could not be scheduled:\n" + "\n".join(faults) + "\n\n")
+    if call.options.has("--background"):
+        _scheduled(call, operation)
+    else:
+        _wait_for(call, operation, deadline)
+
+
+def _schedule(call: Call, operation: Operation, names: list[str]) -> Iterator[str]:
+    """Queue the tasks of an operation, and yield what keeps units from it."""
+    call.model().operations[operation.id] = operation
+    for name in names:
+        try:
             unit = find_unit(call, name)
-            _check(unit, action, params)
-        task = call.controller.run_action(unit, action, params)
-    if call.options.get("--format", "plain") == "plain":
-        tag = "unit-" + unit.name.replace("/", "-")
-        call.info(f"Running operation {operation} with 1 task\n  - task {task.id} on {tag}\n")
+            params = dict(operation.params)
+            _check(unit, operation.action, params)
+        except NotScheduledError as error:
+            yield str(error)
+        else:
+            task = call.controller.run_action(unit, operation.action, params)
+            operation.tasks[unit.name] = task
+
+
+def _scheduled(call: Call, operation: Operation) -> None:
+    """Say how to ask for the results of an operation."""
+    numbers = {name: {"id": str(task.id)} for name, task in operation.tasks.items()}
+    first = next(iter(operation.tasks.values())).id
+    if len(numbers) == 1:
+        call.info(f"Scheduled operation {operation.id} with task {first}")
+    else:
+        call.info(f"Scheduled operation {operation.id} with {len(numbers)} tasks")
+        call.terminal.write("stdout", to_yaml(numbers))
+    shown = str(first) if len(numbers) == 1 else "<id>"
+    call.info(f"Check operation status with 'juju show-operation {operation.id}'")
+    call.info(f"Check task status with 'juju show-task {shown}'")
+
+
+def _wait_for(call: Call, operation: Operation, deadline: float) -> None:
+    """Wait for the tasks of an operation and write their results.
+
+    Raises:
+        JujuError: a task has not ended in time, or its process has failed.
+    """
+    _announce(call, operation)
+    for task in operation.tasks.values():
+        if not task.done.wait(max(0.0, deadline - time.monotonic())):
+            late = [name for name, each in operation.tasks.items() if not each.completed]
+            raise JujuError(f"timed out waiting for results from: {_units(late)}")
+    results = {name: result(name, task) for name, task in operation.tasks.items()}
+    call.answer(results, plain(operation.tasks))
+    refuse_failed(operation.tasks.values())
+
+
+def _announce(call: Call, operation: Operation) -> None:
+    if call.options.get("--format", "plain") != "plain":
+        return
+    number = len(operation.tasks)
+    call.info(f"Running operation {operation.id} with {number} task{'s' if number > 1 else ''}")
+    for name, task in operation.tasks.items():
+        call.info(f"  - task {task.id} on unit-{name.replace('/', '-')}")
+    call.info("")
+    for task in operation.tasks.values():
         call.info(f"Waiting for task {task.id}...")
-    if not task.done.wait(wait):
-        raise JujuError(f"timed out waiting for results from: unit {unit.name}")
-    call.answer({unit.name: result(unit, task)}, _plain(task))
-    refuse_failed([task])
 
 
-def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
-    if not call.args:
+def _units(names: list[str]) -> str:
+    return ", ".join(f"unit {name}" for name in names)
+
+
+def _arguments(call: Call) -> tuple[list[str], str, dict[str, Any]]:
+    """Return the units, the action and its parameters."""
+    names = list(itertools.takewhile(lambda word: "/" in word, call.args))
+    action, *pairs = call.args[len(names) :] or [""]
+    if action and not _ACTION.fullmatch(action):
+        raise UsageError(f'invalid unit or action name "{action}"')
+    if not names:
         raise UsageError("no unit specified")
-    if len(call.args) < 2:
+    if not action:
         raise UsageError("no action specified")
-    name, action, *pairs = call.args
-    if "/" not in name:
-        raise UsageError(f'invalid unit or action name "{name}"')
-    params: dict[str, Any] = {}
-    if file := call.options.get("--params"):
-        params = _read_params(call, file)
+    if len({name.partition("/")[0] for name in names}) > 1:
+        raise UsageError("all units must be of the same application")
+    return names, action, _params(call, pairs)
+
+
+def _params(call: Call, pairs: list[str]) -> dict[str, Any]:
+    file = call.options.get("--params")
+    params = _read_params(call, file) if file else {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
@@ -80,7 +177,7 @@ def _arguments(call: Call) -> tuple[str, str, dict[str, Any]]:
             put(params, key.split("."), value if text else yaml.safe_load(value))
         except (yaml.YAMLError, TypeError) as error:
             raise UsageError(f'argument "{pair}" cannot be read: {error}') from error
-    return name, action, params
+    return params
 
 
 def _read_params(call: Call, file: str) -> dict[str, Any]:
@@ -152,13 +249,3 @@ def _is_of(kind: str | None, value: Any) -> bool:
     if kind not in _TYPES or (isinstance(value, bool) and kind != "boolean"):
         return kind not in _TYPES
     return isinstance(value, _TYPES[kind])
-
-
-def _plain(task: Task) -> str:
-    if task.status == "failed":
-        return f"Action id {task.id} failed: {task.message}\n" + _yaml(task)
-    return _yaml(task) or f"Task {task.id} completed\n"
-
-
-def _yaml(task: Task) -> str:
-    return to_yaml(nested(task.results)) if task.results else ""

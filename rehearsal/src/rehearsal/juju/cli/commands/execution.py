@@ -1,6 +1,7 @@
 """`juju exec` and `juju ssh`: programs on this machine in the environment of a unit."""
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -16,20 +17,22 @@ from rehearsal.juju.cli.tasks import (
     waiting_time,
 )
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.model.state import Task, Unit
+from rehearsal.juju.model.state import Operation, Task, Unit
 from rehearsal.juju.pods.unit_command import Place, UnitCommand
 
 _WAIT = 300.0
 """Seconds for which `juju exec` waits unless told otherwise."""
 _KEPT = ("LANG", "PATH", "TERM", "USER")
 """Variables of the rehearsal's own environment that a program in the charm's container gets."""
+_PATH = re.compile(r"(?<![^\s\"'=;|&<>()`])/[^\s\"'=;|&<>()`]+")
+"""An absolute path in a line for a shell."""
 _UNCONFINED = """\
 WARNING this shell can change the files of this machine: the kernel cannot confine it.
 """
 
 
 @command(
-    *("exec", "--format=", "--wait=", "--unit=", "--application=", "--all"),
+    *("exec", "--format=", "--wait=", "-u,--unit=", "-a,--app,--application=", "--all"),
     anywhere=False,
     usage="<commands>",
 )
@@ -40,12 +43,15 @@ def execute(call: Call) -> None:
     script = call.args[0] if len(call.args) == 1 else shlex.join(call.args)
     wait = waiting_time(call, _WAIT)
     with call.controller.lock:
-        operation = call.model().take_task_id()
-        with scheduled(call, operation):
+        operation = Operation(call.model().take_task_id(), "juju-exec", {"command": script})
+        with scheduled(call, operation.id):
             units = _units(call)
+        call.model().operations[operation.id] = operation
         programs = {unit: _in_charm(call, unit, ["bash", "-c", script]) for unit in units}
     tasks = {unit: _run(call, unit, program, wait) for unit, program in programs.items()}
-    call.answer({u.name: result(u, task) for u, task in tasks.items()}, _text(tasks, "stdout"))
+    operation.tasks |= {unit.name: task for unit, task in tasks.items()}
+    results = {unit.name: result(unit.name, task) for unit, task in tasks.items()}
+    call.answer(results, _text(tasks, "stdout"))
     if call.options.get("--format", "plain") == "plain":
         call.terminal.write("stderr", _text(tasks, "stderr"))
     refuse_failed(tasks.values())
@@ -121,7 +127,7 @@ def ssh(call: Call) -> None:
 
 def _shell(words: Sequence[str]) -> list[str]:
     """Return the command of ssh: a shell, which gets the words, if there are any, as one line."""
-    return ["bash", "-c", " ".join(words)] if words else ["bash"]
+    return ["bash", "-c", " ".join(words)] if words else ["bash", "--norc"]
 
 
 def _in_charm(call: Call, unit: Unit, words: list[str]) -> UnitCommand:
@@ -131,6 +137,7 @@ def _in_charm(call: Call, unit: Unit, words: list[str]) -> UnitCommand:
     root = unit.pod.charm.root
     own = {name: os.environ[name] for name in _KEPT if name in os.environ}
     names = {"JUJU_UNIT_NAME": unit.name, "JUJU_MODEL_NAME": unit.app.model.name}
+    names["PS1"] = _prompt(unit)
     folders = {"HOME": str(root), "TMPDIR": str(call.controller.temporary)}
     environment = {**own, **unit.pod.environment, **names, **folders}
     place = Place(root, environment, call.controller.confinement.is_possible)
@@ -144,7 +151,15 @@ def _in_workload(unit: Unit, name: str, words: Sequence[str]) -> UnitCommand:
         known = ", ".join(["charm", *unit.app.charm.containers])
         raise JujuError(f'container "{name}" must be one of: {known}')
     place = container.place
-    return _checked(place, place.program(_shell([place.inside(word) for word in words])))
+    line = _PATH.sub(lambda path: place.inside(path[0]), " ".join(words))
+    program = place.program(_shell([line] if line else []))
+    environment = {**program.environment, "PS1": _prompt(unit)}
+    return _checked(place, replace(program, environment=environment))
+
+
+def _prompt(unit: Unit) -> str:
+    """Return the prompt of a shell in a unit: its pod is the host, as in a real cluster."""
+    return f"root@{unit.pod_name}:\\w# "
 
 
 def _checked(place: Place, program: UnitCommand) -> UnitCommand:

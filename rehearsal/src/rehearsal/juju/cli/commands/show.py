@@ -6,9 +6,13 @@ from typing import Any
 
 from rehearsal.juju.cli import status
 from rehearsal.juju.cli.call import Call, command, to_yaml
+from rehearsal.juju.durations import seconds
 from rehearsal.juju.errors import JujuError, UsageError
 from rehearsal.juju.hooks import resolver
-from rehearsal.juju.model.state import USER, Model, Relation, Unit
+from rehearsal.juju.model.state import USER, Application, Model, Relation, Unit
+
+_CLEAR = "\x1b[H\x1b[2J"
+"""Moves a terminal's cursor to the top and clears the rest."""
 
 
 @command(
@@ -19,10 +23,23 @@ from rehearsal.juju.model.state import USER, Model, Relation, Unit
     "--color",
     "--no-color",
     "--utc",
+    "--watch=",
     usage="[<selector> ...]",
 )
 def show_status(call: Call) -> None:
     """Shows the state of a model."""
+    text = call.options.get("--watch")
+    _show_status(call)
+    while text:
+        try:
+            call.terminal.pause(seconds(text))
+        except ValueError as error:
+            raise UsageError(f'invalid value "{text}" for option --watch: {error}') from error
+        call.terminal.write("stdout", _CLEAR if call.terminal.is_interactive else "\n")
+        _show_status(call)
+
+
+def _show_status(call: Call) -> None:
     with call.controller.lock:
         model = _filtered(call.model(), call.args)
         document = status.document(model)
@@ -98,6 +115,28 @@ def _relation(unit: Unit, relation: Relation) -> dict[str, Any]:
             name: {"in-scope": True, "data": dict(other.unit_bags[remote].content)}
             for name, remote in resolver.remote_units(unit, relation).items()
         },
+    }
+
+
+@command("show-application", "--format=", usage="<application> ...")
+def show_application(call: Call) -> None:
+    """Shows applications."""
+    if not call.args:
+        raise UsageError("an application name must be supplied")
+    with call.controller.lock:
+        document = {name: _application(call.app(name)) for name in call.args}
+    call.answer(document, to_yaml(document))
+
+
+def _application(app: Application) -> dict[str, Any]:
+    return {
+        "charm": app.charm.name,
+        "base": "ubuntu@24.04",
+        "principal": True,
+        "exposed": app.exposed,
+        "remote": False,
+        "life": "dying" if app.dying else "alive",
+        "endpoint-bindings": dict.fromkeys(["", *sorted(app.charm.endpoints)], "alpha"),
     }
 
 
