@@ -19,11 +19,14 @@ from rehearsal.juju.model.lifecycle import Substrate
 from rehearsal.juju.model.state import Unit
 from rehearsal.juju.pods.cluster import Cluster
 from rehearsal.juju.version import JUJU_3_6, JujuVersion
+from rehearsal.kubernetes.server import BACKLOG
 from rehearsal.kubernetes.server import Server as KubernetesServer
 from rehearsal.kubernetes.store import Store
+from rehearsal.machine import namespace
 from rehearsal.machine.addresses import Network, workload_address
 from rehearsal.machine.ports import PortError, Ports
 from rehearsal.machine.processes import Processes
+from rehearsal.machine.relay import Relay
 from rehearsal.mesh.mesh import Mesh
 from rehearsal.traffic.silence import reasons
 
@@ -63,11 +66,18 @@ class Rehearsal:
     ) -> None:
         self._network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="rehearsal-"))
-        self._processes = Processes(self.directory)
+        self._namespace = namespace.create()
+        self._processes = Processes(self.directory, self._namespace)
         self._store = Store()
-        self._ports = Ports(self._store, self._network.api, fail, istio=istio)
+        self._ports = Ports(
+            self._store, self._network.api, fail, istio=istio, namespace=self._namespace
+        )
         # Port 6443 may be taken on all addresses, by an API server of this machine.
         self._kubernetes = KubernetesServer(self._store, self._network.api, 0, self._log)
+        self._relay: Relay | None = None
+        if self._namespace:
+            self._kubernetes.listen(self._namespace.listen(self._kubernetes.address, BACKLOG))
+            self._relay = Relay(self._store, self._namespace, istio=istio)
         mesh_directory = self.directory / "mesh"
         mesh_directory.mkdir(mode=0o700)
         spawn = self._processes.spawn
@@ -112,13 +122,15 @@ class Rehearsal:
         return self._mesh.access_log
 
     def settle(self) -> None:
-        """Return when the mesh enforces what the Kubernetes API says now.
+        """Wait until the mesh enforces the present objects of the Kubernetes API.
 
         Raises:
             RuntimeError: the mesh has ended, or cannot enforce it.
             TimeoutError: it takes too long.
         """
         self._mesh.settle()
+        if self._relay:
+            self._relay.settle()
 
     def pod_environment(self, model: str, pod: str) -> dict[str, str]:
         """Return the variables by which the processes of a pod reach others through the mesh."""
@@ -135,9 +147,11 @@ class Rehearsal:
         (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
         with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
             stack.callback(self._network.close)
+            if self._namespace:
+                stack.callback(self._namespace.close)
             stack.callback(self._processes.close)
             self._ports.start()
-            for part in (self._kubernetes, self._mesh):
+            for part in filter(None, (self._kubernetes, self._mesh, self._relay)):
                 part.start()
                 stack.callback(part.stop)
             stack.callback(self._controller.stop)  # it begins with the first charm

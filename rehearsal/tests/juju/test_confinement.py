@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import no_landlock
+from tests import older_kernel
 from tests.juju.conftest import Done, Typist, write_charm
 from tests.juju.test_commands import STATUS, is_active
 
@@ -128,9 +128,9 @@ juju add-model m && juju deploy {folder}/charm
 until juju status | grep -q 'careless/0.*active'; do sleep 0.05; done
 {lines}
 """
-    python = sys.executable
+    rehearse = [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script]
     return subprocess.run(
-        [python, no_landlock.__file__, python, "-m", "rehearsal", "exec", "sh", "-c", script],
+        [sys.executable, older_kernel.__file__, "landlock", *rehearse],
         cwd=ROOT,
         check=False,
         capture_output=True,

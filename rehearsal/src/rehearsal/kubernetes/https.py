@@ -18,19 +18,19 @@ class HttpsServer(socketserver.ThreadingTCPServer):
     """Passes each request and its body to `answer`, and keeps connections open between requests."""
 
     daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 64
 
     def __init__(
         self,
-        address: tuple[str, int],
+        listener: socket.socket,
         answer: Callable[["Handler", bytes], Answer],
         tls: ssl.SSLContext,
     ) -> None:
         self.answer = answer
         self._tls = tls
         self._connections: set[socket.socket] = set()
-        super().__init__(address, Handler)
+        super().__init__(listener.getsockname(), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection."""

@@ -1,6 +1,7 @@
 """The API server: authentication, and a log of requests and answers."""
 
 import secrets
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from rehearsal.kubernetes.resources import target_of
 from rehearsal.kubernetes.status import StatusError, forbidden, not_done
 from rehearsal.kubernetes.store import Object, Store
 
+BACKLOG = 64
+"""Connections that may wait to be accepted."""
 Handle = Callable[[Request], Answer]
 
 
@@ -46,7 +49,8 @@ class Server:
         logs: gives the logs of containers, for `kubectl logs`; without it no container has one.
 
     Attributes:
-        url: where it is.
+        address: its IP address and port.
+        url: its URL.
         log: the requests for resources, in the order of their answers.
         around: stands around each request for a resource, and may be replaced to let requests fail:
             call `handle` or not, return another Answer, raise a StatusError, sleep, or raise a
@@ -59,20 +63,33 @@ class Server:
         self._store = store
         self._api = Api(store, logs)
         self._tokens: dict[str, str] = {}
-        self._certificate, tls = self_signed(host)
-        self._http = HttpsServer((host, port), self._answer, tls)
-        self.url = f"https://{host}:{self._http.server_address[1]}"
+        self._certificate, self._tls = self_signed(host)
+        self._servers: list[HttpsServer] = []
+        listener = socket.create_server((host, port), backlog=BACKLOG)
+        self.address: tuple[str, int] = listener.getsockname()
+        self.url = f"https://{host}:{self.address[1]}"
+        self.listen(listener)
+
+    def listen(self, listener: socket.socket) -> None:
+        """Answer on a socket that listens; on more than one, if networks do not reach each other.
+
+        Call it before `start`.
+        """
+        self._servers.append(HttpsServer(listener, self._answer, self._tls))
 
     def start(self) -> None:
         """Serve requests in threads of its own."""
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+        for each in self._servers:
+            threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """End all watches and connections, and release the port."""
-        self._http.shutdown()
+        """End all watches and connections, and release the ports."""
+        for each in self._servers:
+            each.shutdown()
         self._api.watches.end()
-        self._http.close_connections()
-        self._http.server_close()
+        for each in self._servers:
+            each.close_connections()
+            each.server_close()
 
     def kubeconfig(self, namespace: str, service_account: str | None = None) -> str:
         """Return a kubeconfig, in YAML, for a service account of a namespace or for the admin.

@@ -30,9 +30,9 @@ class Listener:
         return f"{host}:{self.port}"
 
 
-def listeners() -> Iterator[Listener]:
-    """Yield the sockets that listen."""
-    for file in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+def listeners(process: int | str = "self") -> Iterator[Listener]:
+    """Yield the sockets that listen in the network of a process."""
+    for file in (Path(f"/proc/{process}/net/{name}") for name in ("tcp", "tcp6")):
         for line in file.read_text().splitlines()[1:] if file.exists() else ():
             fields = line.split()
             address, _, port = fields[1].partition(":")
@@ -58,14 +58,14 @@ def owners(inode: str) -> Iterator[tuple[int, str]]:
 
 
 def of_group(group: int) -> list[Listener]:
-    """Return the sockets on which the processes of a process group listen."""
+    """Return the sockets on which a process, which leads a process group, and its group listen."""
     inodes: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             after_name = (process / "stat").read_text().rpartition(")")[2].split()
             if int(after_name[2]) == group:
                 inodes |= _sockets(process)
-    return [each for each in listeners() if each.inode in inodes]
+    return [each for each in listeners(group) if each.inode in inodes]
 
 
 def _sockets(process: Path) -> set[str]:

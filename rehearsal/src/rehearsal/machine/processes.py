@@ -3,14 +3,17 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from rehearsal.machine import watchdog
 from rehearsal.machine.confinement import Confinement
+from rehearsal.machine.namespace import Namespace
 
 _STOP_TIMEOUT = 5.0
 """Seconds that a process has to end after SIGTERM."""
@@ -24,14 +27,16 @@ class Processes:
 
     Args:
         directory: the run's folder.
+        namespace: the network of the run, if it has one of its own.
 
     Attributes:
         temporary: folder for temporary files, which goes with the run.
         confinement: confines programs to the run's folder.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, namespace: Namespace | None = None) -> None:
         self._directory = directory
+        self._namespace = namespace
         self.temporary = directory / "tmp"
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.confinement = Confinement(directory)
@@ -49,16 +54,28 @@ class Processes:
         """Start a child.
 
         Args:
-            command: its words.
+            command: its words, of which the first is the path or name of a program that is there.
             confined: whether it must not change files outside of the run's folder.
             options: those of `subprocess.Popen`.
         """
         options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self.temporary)}
+        if self._namespace:
+            command = self._namespace.enter(command)
+            options["pass_fds"] = (*options.get("pass_fds", ()), *self._namespace.handles)
         start = partial(subprocess.Popen[bytes], command, start_new_session=True, **options)
         process = self.confinement.call(start) if confined else start()
         self._groups.add(process.pid)
         self._tell("+", process.pid)
         return process
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command that runs a program like a confined child, for others to start."""
+        confined = self.confinement.command(words)
+        return self._namespace.enter_from_outside(confined) if self._namespace else confined
+
+    def make_socket(self) -> socket.socket:
+        """Return a TCP socket that reaches the children."""
+        return self._namespace.make_socket() if self._namespace else socket.socket()
 
     def stop(self, process: "subprocess.Popen[bytes]") -> None:
         """End a child and its descendants, and kill those that do not end in time."""

@@ -19,7 +19,7 @@ from rehearsal.juju.model.state import Application, Model, Offer, Relation, Saas
 from rehearsal.juju.pods.pebble import Container
 from rehearsal.juju.pods.unit_command import UnitCommand, run
 from rehearsal.juju.version import JujuVersion
-from rehearsal.machine.confinement import Confinement
+from rehearsal.machine.processes import Processes
 
 _MOST_UNITS = 1000
 """A larger number would need more addresses than a run has."""
@@ -265,14 +265,9 @@ class Controller:
         return [(name, container) for name, pod in pods for container in pod.containers.values()]
 
     @property
-    def confinement(self) -> Confinement:
-        """The confinement of the programs of units."""
-        return self._on.processes.confinement
-
-    @property
-    def temporary(self) -> Path:
-        """The folder for the temporary files of units."""
-        return self._on.processes.temporary
+    def processes(self) -> Processes:
+        """The processes of units."""
+        return self._on.processes
 
     def execute(self, program: UnitCommand, timeout: float) -> "CompletedProcess[str]":
         """Run a unit's command. Takes no lock.

@@ -4,23 +4,19 @@ import contextlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from http import client
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.hooks.messages import PebbleCall
 from rehearsal.juju.pods import pebble_plan
-from rehearsal.juju.pods.unit_command import Place
+from rehearsal.juju.pods.probe import Probe
+from rehearsal.juju.pods.unit_command import Place, run
 from rehearsal.machine.processes import Processes
 
 _TICK = 0.1
@@ -31,8 +27,6 @@ _QUICKLY = 1.0
 """Seconds that a service must stay up for Pebble to call it started."""
 _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 """Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -276,45 +270,19 @@ class Container:
 
     def _succeeds(self, config: Mapping[str, Any]) -> bool:
         timeout = _seconds(config.get("timeout"), _TIMEOUT)
+        probe = Probe(self.address, self.processes.make_socket)
         if "http" in config:
-            return self._answers(config["http"], timeout)
+            return probe.answers(config["http"], timeout)
         if "tcp" in config:
-            return self._listens(config["tcp"], timeout)
+            return probe.listens(config["tcp"], timeout)
         return self._runs(config["exec"], timeout)
-
-    def _answers(self, http: Mapping[str, Any], timeout: float) -> bool:
-        headers = http.get("headers", {})
-        try:
-            request = urllib.request.Request(self._here(http["url"]), headers=headers)  # noqa: S310 - the charm's own URL
-            with _direct.open(request, timeout=timeout) as response:
-                return 200 <= response.status < 300
-        except (OSError, ValueError, client.HTTPException):  # or no HTTP, or no URL
-            return False
-
-    def _here(self, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.hostname not in ("localhost", "127.0.0.1"):
-            return url
-        return parts._replace(netloc=f"{self.address}:{parts.port or 80}").geturl()
-
-    def _listens(self, tcp: Mapping[str, Any], timeout: float) -> bool:
-        host = tcp.get("host", "localhost")
-        host = self.address if host in ("localhost", "127.0.0.1") else host
-        try:
-            socket.create_connection((host, int(tcp["port"])), timeout).close()
-        except (OSError, OverflowError):
-            return False
-        return True
 
     def _runs(self, config: Mapping[str, Any], timeout: float) -> bool:
         program = self.place.program(shlex.split(config["command"]), config)
-        command, environment = program.words, dict(program.environment)
-        run = partial(subprocess.run, command, env=environment, timeout=timeout, check=False)
         try:
-            done = self.processes.confinement.call(run)
-        except (OSError, subprocess.TimeoutExpired):
+            return run(program, self.processes, timeout).returncode == 0
+        except (OSError, TimeoutError):
             return False
-        return done.returncode == 0
 
 
 def _seconds(duration: str | None, default: float) -> float:

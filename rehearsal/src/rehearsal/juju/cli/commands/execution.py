@@ -119,10 +119,10 @@ def ssh(call: Call) -> None:
             program = _in_charm(call, unit, _shell(words))
         else:
             program = _in_workload(unit, container, words)
-    confinement = call.controller.confinement
-    if not words and not confinement.is_possible:
+    processes = call.controller.processes
+    if not words and not processes.confinement.is_possible:
         call.terminal.write("stderr", _UNCONFINED)
-    call.terminal.become(replace(program, words=confinement.command(program.words)))
+    call.terminal.become(replace(program, words=processes.command(program.words)))
 
 
 def _shell(words: Sequence[str]) -> list[str]:
@@ -134,13 +134,13 @@ def _in_charm(call: Call, unit: Unit, words: list[str]) -> UnitCommand:
     """Return a program that runs beside the charm's code, with the unit's identity."""
     if unit.pod is None:
         raise JujuError(f"unit {unit.name} has no pod yet")
-    root = unit.pod.charm.root
+    root, processes = unit.pod.charm.root, call.controller.processes
     own = {name: os.environ[name] for name in _KEPT if name in os.environ}
     names = {"JUJU_UNIT_NAME": unit.name, "JUJU_MODEL_NAME": unit.app.model.name}
     names["PS1"] = _prompt(unit)
-    folders = {"HOME": str(root), "TMPDIR": str(call.controller.temporary)}
+    folders = {"HOME": str(root), "TMPDIR": str(processes.temporary)}
     environment = {**own, **unit.pod.environment, **names, **folders}
-    place = Place(root, environment, call.controller.confinement.is_possible)
+    place = Place(root, environment, processes.confinement.is_possible)
     return _checked(place, UnitCommand(words, environment, root))
 
 
