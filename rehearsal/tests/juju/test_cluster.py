@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from rehearsal.kubernetes.store import Object
 from rehearsal.rehearsal import Rehearsal
@@ -34,6 +36,16 @@ class Opening(ops.CharmBase):
         self.unit.set_ports(8080, ops.Port("udp", 53))
         self.unit.status = ops.ActiveStatus()
 """
+METRICS = """
+name: metrics
+type: charm
+summary: has a container and a resource of different names
+containers:
+  producer: {resource: producer-image}
+resources:
+  producer-image: {type: oci-image}
+"""
+REAL = Path(__file__).with_name("stateful_set.yaml")
 NO_CHANGE: Object = {"metadata": {"labels": {}}}
 
 
@@ -109,9 +121,22 @@ def test_a_refresh_changes_an_argument_of_the_init_container(juju: Typist, admin
 
     after = admin.get(StatefulSet, "web")["spec"]["template"]
     [old], [new] = (each["spec"].pop("initContainers") for each in (before, after))
-    assert old["args"][-2:] == ["--charm-modified-version", "0"]
-    assert new["args"][-2:] == ["--charm-modified-version", "1"]
+    for args, version in ((old["args"], "0"), (new["args"], "1")):
+        assert args[args.index("--charm-modified-version") + 1] == version
     assert before == after
+
+
+def test_a_stateful_set_is_as_juju_writes_it(juju: Typist, admin: Kube):
+    write_charm(juju.folder / "metrics", METRICS, OPENING)
+    image = "docker.io/library/python:3.12-slim"
+    juju(f"deploy ./metrics producer --num-units 2 --resource producer-image={image}")
+
+    spec = admin.get(StatefulSet, "producer")["spec"]
+
+    spec["template"].pop("metadata")
+    [init] = spec["template"]["spec"]["initContainers"]
+    init["image"] = init["image"].rpartition(":")[0] + ":4.0.15"
+    assert spec == yaml.safe_load(REAL.read_text())
 
 
 def test_a_service_has_a_placeholder_until_ports_are_open(juju: Typist, admin: Kube):

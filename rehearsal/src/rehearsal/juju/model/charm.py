@@ -4,7 +4,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -42,6 +42,7 @@ class Charm:
         root: the charm's files as they run; a private copy.
         revision: counts the uploads of the same charm to one model, from 0.
         stores_in_juju: whether Juju keeps its StoredState, instead of a file in the pod.
+        container_resources: the name of the resource with the image of each container.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Charm:
     containers: tuple[str, ...]
     images: tuple[str, ...]
     stores_in_juju: bool = False
+    container_resources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def url(self) -> str:
@@ -108,12 +110,19 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
         containers=tuple(meta.get("containers") or ()),
         images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
         stores_in_juju=_stores_in_juju(root / "src" / "charm.py"),
+        container_resources=_container_resources(meta),
     )
 
 
 def read_actions(actions: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:
     """Return the actions of a charm; an action may have a name and nothing else."""
     return {name: body or {} for name, body in actions.items()}
+
+
+def _container_resources(meta: Mapping[str, Any]) -> dict[str, str]:
+    containers: dict[str, Any] = meta.get("containers") or {}
+    named = {name: (spec or {}).get("resource") for name, spec in containers.items()}
+    return {name: resource for name, resource in named.items() if resource}
 
 
 def _stores_in_juju(code: Path) -> bool:

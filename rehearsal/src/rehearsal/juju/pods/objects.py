@@ -1,11 +1,11 @@
 """The objects that Juju writes to Kubernetes for models, applications and units."""
 
 from rehearsal.juju.model.state import CONTROLLER_UUID, Application, Model, Unit
+from rehearsal.juju.pods.pod_spec import pod_spec
 from rehearsal.kubernetes.store import Object
 
 _NAME = "app.kubernetes.io/name"
 _MANAGED = {"app.kubernetes.io/managed-by": "juju"}
-_IMAGES = "ghcr.io/juju"
 _PLACEHOLDER = {"name": "placeholder", "port": 65535, "protocol": "TCP"}
 """Port of a Service whose charm has opened none."""
 _RBAC = "rbac.authorization.k8s.io"
@@ -82,34 +82,18 @@ def _stateful_set(app: Application) -> Object:
             "replicas": app.scale,
             "serviceName": f"{app.name}-endpoints",
             "podManagementPolicy": "Parallel",
+            "revisionHistoryLimit": 10,
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+            "persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": "Retain",
+                "whenScaled": "Retain",
+            },
             "selector": {"matchLabels": _selector(app)},
             "template": {
                 "metadata": {"labels": _selector(app), "annotations": _annotations(app)},
-                "spec": _pod_spec(app),
+                "spec": pod_spec(app),
             },
         }
-    }
-
-
-def _pod_spec(app: Application) -> Object:
-    containers = [{"name": "charm", "image": f"{_IMAGES}/charm-base:ubuntu-24.04"}]
-    containers += [{"name": n, "image": app.images.get(n, "")} for n in app.charm.containers]
-    return {
-        "serviceAccountName": app.name,
-        "automountServiceAccountToken": True,
-        "terminationGracePeriodSeconds": 30,
-        "initContainers": [_init_container(app)],
-        "containers": containers,
-    }
-
-
-def _init_container(app: Application) -> Object:
-    """Return the container whose arguments change when the charm does, so that pods restart."""
-    return {
-        "name": "charm-init",
-        "image": f"{_IMAGES}/jujud-operator:{app.model.juju.number}",
-        "command": ["/opt/containeragent"],
-        "args": ["init", "--charm-modified-version", str(app.charm.revision)],
     }
 
 
