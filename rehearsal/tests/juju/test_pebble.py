@@ -96,6 +96,80 @@ def test_a_service_that_exits_is_started_again(container: Container):
     wait_for(lambda: ran.exists() and len(ran.read_text().splitlines()) > 1)
 
 
+def test_autostart_starts_enabled_services_and_restarts_none(container: Container):
+    idle = {"command": "sleep 600", "startup": "disabled"}
+    container.call(call("start", "web", services={"web": service("sleep 600")}))
+    before = container.services["web"].process.pid
+
+    changed = service("sleep 601")
+    services = {"web": changed, "other": service("sleep 600"), "idle": idle}
+    container.call(call("autostart", services=services))
+
+    assert sorted(container.active) == ["other", "web"]
+    assert container.services["web"].process.pid == before
+
+
+@pytest.mark.parametrize(
+    ("command", "actions", "runs"),
+    [
+        ("true", {"on-success": "ignore"}, 1),
+        ("false", {"on-failure": "ignore"}, 1),
+        ("true", {"on-failure": "ignore"}, 3),
+        ("false", {"on-success": "ignore", "on-failure": "restart"}, 3),
+    ],
+)
+def test_a_service_that_exits_is_restarted_unless_ignored(
+    container: Container, command: str, actions: dict[str, str], runs: int
+):
+    command = f"sh -c 'echo ran >> ran; {command}'"
+    backoff = {"backoff-delay": "100ms", "backoff-factor": 1, "backoff-limit": "100ms"}
+    ran = container.root / "ran"
+
+    container.call(call("replan", services={"web": service(command, **backoff, **actions)}))
+
+    wait_for(lambda: ran.exists() and len(ran.read_text().splitlines()) >= runs)
+    time.sleep(0.5)
+    assert (len(ran.read_text().splitlines()) > 1) is (runs > 1)
+
+
+def test_a_replan_starts_an_ignored_service_again(container: Container):
+    once = service("sh -c 'echo ran >> ran'", **{"on-success": "ignore"})
+    ran = container.root / "ran"
+    container.call(call("replan", services={"web": once}))
+    wait_for(lambda: ran.exists() and not container.active)
+
+    container.call(call("replan", services={"web": once}))
+
+    wait_for(lambda: ran.read_text().splitlines() == ["ran", "ran"])
+
+
+def test_the_delays_between_restarts_grow_to_their_limit(container: Container):
+    backoff = {"backoff-delay": "100ms", "backoff-factor": 3, "backoff-limit": "1s"}
+    container.call(call("replan", services={"web": service("false", **backoff)}))
+
+    delays: list[float] = []
+    while len(delays) < 4:
+        wait_for(lambda: container.services["web"].restarts == len(delays) + 1)
+        delays.append(container.services["web"].backoff)
+
+    assert delays == pytest.approx([0.1, 0.3, 0.9, 1.0])
+
+
+@pytest.mark.parametrize("action", ["shutdown", "success-shutdown"])
+def test_a_service_can_shut_its_container_down(
+    container: Container, changed: threading.Event, action: str
+):
+    """The kubelet starts it again, from its image: without files, layers and services."""
+    (container.root / "made").write_text("by a hook")
+    ends = service("sh -c 'sleep 0.3; exit 1'", **{"on-failure": action})
+
+    container.call(call("replan", services={"ends": ends, "other": service("sleep 600")}))
+
+    assert changed.wait(10)
+    wait_for(container.take_restarted)
+    assert (container.active, list(container.root.iterdir())) == ([], [])
+
+
 def test_a_service_that_exits_quickly_is_told_once(container: Container, changed: threading.Event):
     services = {"bad": service("sh -c 'exit 3'"), "good": service("sleep 600")}
 
@@ -242,6 +316,14 @@ def test_what_does_not_speak_http_is_down(container: Container, changed: threadi
         ({"services": {"a": {}}}, 'plan must define "command" for service "a"'),
         ({"services": {"a": {"command": ""}}}, 'plan must define "command" for service "a"'),
         ({"services": {"a": {"command": "sh -c 'x"}}}, "No closing quotation"),
+        (
+            {"services": {"a": {"command": "true", "on-success": "success-shutdown"}}},
+            'plan service "a" on-success action "success-shutdown" invalid',
+        ),
+        (
+            {"services": {"a": {"command": "true", "backoff-factor": 0.5}}},
+            'plan service "a" backoff-factor must be 1.0 or greater, not 0.5',
+        ),
         ({"checks": {"a": {}}}, 'plan must specify one of "http", "tcp", or "exec" for check "a"'),
         ({"checks": {"a": {"exec": {"command": ""}}}}, 'plan must set "command" for exec'),
         ({"checks": {"a": {"tcp": {}, "period": "abc"}}}, 'time: invalid duration "abc"'),

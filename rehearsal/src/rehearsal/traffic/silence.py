@@ -27,7 +27,7 @@ def reasons(pod: str, container: Container) -> Iterator[str]:
 
 def _listening(service: Service, address: str) -> str:
     """Return the sockets of a service, with advice if none is at the address of its pod."""
-    if not service.process or not service.running:
+    if not service.running:
         return ""
     sockets = listeners.of_group(service.process.pid)
     text = f"listens on {', '.join(map(str, sockets))}" if sockets else ""

@@ -79,6 +79,7 @@ class Lifecycle:
             ready = all(container.ready for container in pod.containers.values())
             self._on.cluster.set_ready(unit, ready=ready)
             for container in pod.containers.values():
+                _follow_restart(unit, pod, container)
                 for service, code in container.take_exited().items():
                     text = f'service "{service}" exited quickly with code {code}'
                     unit.app.model.log.append((time.time(), unit.name, "WARNING", text))
@@ -183,6 +184,15 @@ class Lifecycle:
         if model.dying and not model.apps:
             self._on.cluster.remove_model(model)
             self._models.pop(model.name, None)
+
+
+def _follow_restart(unit: Unit, pod: Pod, container: Container) -> None:
+    """Have the charm lose the Pebble of a container that ended, and be told when it runs again."""
+    if not container.up:
+        pod.running.discard(container.name)
+    elif container.take_restarted() and unit.pod is pod:
+        pod.running.discard(container.name)
+        unit.seen.ready.discard(container.name)
 
 
 def _is_told(relation: Relation) -> bool:

@@ -15,46 +15,19 @@ from typing import Any
 from rehearsal.juju.durations import seconds
 from rehearsal.juju.hooks.messages import PebbleCall
 from rehearsal.juju.pods import pebble_plan
+from rehearsal.juju.pods.pebble_service import IGNORE, RESTART, Service
 from rehearsal.juju.pods.probe import Probe
 from rehearsal.juju.pods.unit_command import Place, run
 from rehearsal.machine.processes import Processes
 
 _TICK = 0.1
 """Seconds between two looks at the processes and checks of a container."""
-_BACKOFF, _BACKOFF_FACTOR, _BACKOFF_LIMIT = 0.5, 2.0, 30.0
-"""Pebble's defaults for a service that exits: delay in seconds, growth, longest delay."""
 _QUICKLY = 1.0
 """Seconds that a service must stay up for Pebble to call it started."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
+"""Seconds before the kubelet starts a container for the third time, and the most that it waits."""
 _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 """Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
-
-
-@dataclass
-class Service:
-    """A service that the charm has started.
-
-    Attributes:
-        config: its configuration.
-        process: its process.
-        backoff: seconds until it is started again when it exits.
-        restarts: how often it has been started again after it had exited.
-        code: how it exited the last time, if ever; negative for a signal.
-        start_at: when it will be started again.
-        started: when it was started.
-    """
-
-    config: Mapping[str, Any]
-    process: "subprocess.Popen[bytes] | None"
-    backoff: float = _BACKOFF
-    restarts: int = 0
-    code: int | None = None
-    start_at: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def running(self) -> bool:
-        """Whether its process runs."""
-        return self.process is not None and self.process.poll() is None
 
 
 @dataclass
@@ -82,9 +55,10 @@ class Container:
         environment: what its processes get besides what the layers say.
         processes: starts and stops them.
         changed: is called, on a thread of the container, when a check comes up or goes
-            down, or a service exits quickly.
+            down, a service exits quickly, or the container ends or starts again.
         layers: Pebble's layers by label, in YAML.
         missing: programs that its services name and this machine does not have.
+        up: whether its Pebble runs; a service may have shut it down.
     """
 
     name: str
@@ -95,10 +69,14 @@ class Container:
     changed: Callable[[], None]
     layers: dict[str, str] = field(default_factory=dict[str, str])
     missing: set[str] = field(default_factory=set[str])
+    up: bool = True
     _services: dict[str, Service] = field(default_factory=dict[str, Service])
     _checks: dict[str, Check] = field(default_factory=dict[str, Check])
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _exited: dict[str, int] = field(default_factory=dict[str, int])
+    _start_at: float = 0.0
+    _restarts: int = 0
+    _restarted: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -124,9 +102,11 @@ class Container:
 
     @property
     def ready(self) -> bool:
-        """What Kubernetes' readiness probe asks: whether every check of the level `ready` is up."""
+        """Whether Pebble runs and every check of the level `ready` is up, as its probe asks."""
         with self._lock:
-            return all(c.up for c in self._checks.values() if c.config.get("level") == "ready")
+            return self.up and all(
+                c.up for c in self._checks.values() if c.config.get("level") == "ready"
+            )
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -146,6 +126,12 @@ class Container:
             exited, self._exited = self._exited, {}
         return exited
 
+    def take_restarted(self) -> bool:
+        """Return, once, whether the container has been started again."""
+        with self._lock:
+            restarted, self._restarted = self._restarted, False
+        return restarted
+
     def call(self, call: PebbleCall) -> None:
         """Do what the charm asks, unless the container has been stopped in the meantime.
 
@@ -156,11 +142,11 @@ class Container:
         services: Mapping[str, Any] = call.plan.get("services", {})
         pebble_plan.validate(call.plan)
         with self._lock:
-            if self._ended.is_set():
+            if self._ended.is_set() or not self.up:
                 return
             self._plan_checks(call.plan.get("checks", {}))
-            if call.operation == "replan":
-                self._replan(services)
+            if call.operation in ("autostart", "replan"):
+                self._start_enabled(services, replan=call.operation == "replan")
             for name in call.services:
                 self._change(call.operation, name, services[name])
 
@@ -190,14 +176,14 @@ class Container:
         if operation != "stop":
             self._start(name, config)
 
-    def _replan(self, services: Mapping[str, Any]) -> None:
-        """Start enabled services that do not run; restart services whose configuration changed."""
+    def _start_enabled(self, services: Mapping[str, Any], *, replan: bool) -> None:
+        """Start enabled services that do not run; `replan` restarts changed services as well."""
         for name, config in services.items():
             service = self._services.get(name)
-            if service and service.config != config:
+            if replan and service and service.config != config:
                 self._change("restart", name, config)
-            elif not service and config.get("startup") == "enabled":
-                self._start(name, config)
+            elif config.get("startup") == "enabled":
+                self._change("start", name, config)
 
     def _start(self, name: str, config: Mapping[str, Any]) -> None:
         program = self.place.program(shlex.split(config["command"]), config)
@@ -214,15 +200,10 @@ class Container:
                 stdout=log,
                 stderr=log,
             )
-        service = Service(config, process)
-        if before := self._services.get(name):
-            service.backoff = min(before.backoff * _BACKOFF_FACTOR, _BACKOFF_LIMIT)
-            service.restarts, service.code = before.restarts + 1, before.code
-        self._services[name] = service
+        self._services[name] = Service(config, process)
 
     def _stop(self, service: Service) -> None:
-        if service.process:
-            self.processes.stop(service.process)
+        self.processes.stop(service.process)
 
     def _plan_checks(self, checks: Mapping[str, Any]) -> None:
         now = time.monotonic()
@@ -234,32 +215,67 @@ class Container:
         }
 
     def _watch(self) -> None:
-        before: set[str] = set()
+        before: tuple[bool, set[str]] = (True, set())
         while not self._ended.wait(_TICK):
-            self._restart_exited()
+            self._follow_services()
+            self._start_again()
             self._make_due_checks()
-            down = {name for name, is_up in self.checks.items() if not is_up}
-            if down != before or self._exited:
-                before = down
+            now = (self.up, {name for name, is_up in self.checks.items() if not is_up})
+            if now != before or self._exited or self._restarted:
+                before = now
                 self.changed()
 
-    def _restart_exited(self) -> None:
+    def _follow_services(self) -> None:
+        """Do what Pebble does when services exit, and when their backoff is over."""
         with self._lock:
             for name, service in list(self._services.items()):
-                if service.running:
+                if service.running or service.exited:
                     continue
-                if not service.start_at:
+                if service.start_at is None:
                     self._note_exit(name, service)
-                    service.start_at = time.monotonic() + service.backoff
                 elif time.monotonic() >= service.start_at:
-                    self._stop(service)
                     with contextlib.suppress(OSError):  # it is tried again
-                        self._start(name, service.config)
+                        self._restart(name, service)
 
     def _note_exit(self, name: str, service: Service) -> None:
-        service.code = service.process.returncode if service.process else None
-        if service.process and time.monotonic() - service.started < _QUICKLY:
+        service.code = service.process.returncode
+        if service.age < _QUICKLY:
             self._exited[name] = service.process.returncode
+        if service.action == RESTART:
+            service.wait = service.next_backoff()
+            service.start_at = time.monotonic() + service.wait
+            return
+        service.exited = True
+        if service.action != IGNORE:
+            self._shut_down()
+
+    def _restart(self, name: str, before: Service) -> None:
+        self._stop(before)
+        self._start(name, before.config)
+        service = self._services[name]
+        if service is not before:
+            service.backoff, service.code = before.wait, before.code
+            service.restarts = before.restarts + 1
+
+    def _shut_down(self) -> None:
+        """End the container as Pebble does on `shutdown`; the kubelet starts it again."""
+        for service in self._services.values():
+            self._stop(service)
+        self._services, self._checks, self.up = {}, {}, False
+        growing = _FIRST_PAUSE * 2.0 ** (self._restarts - 1)
+        pause = min(growing, _LONGEST_PAUSE) if self._restarts else 0.0
+        self._start_at = time.monotonic() + pause
+
+    def _start_again(self) -> None:
+        """Start the container again from its image, without the files and layers that it had."""
+        with self._lock:
+            if self.up or time.monotonic() < self._start_at:
+                return
+            shutil.rmtree(self.root)
+            self.root.mkdir()
+            self.layers = {}
+            self._restarts += 1
+            self.up = self._restarted = True
 
     def _make_due_checks(self) -> None:
         with self._lock:

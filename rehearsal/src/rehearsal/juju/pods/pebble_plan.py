@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.juju.durations import seconds
+from rehearsal.juju.pods.pebble_service import ON_FAILURE, ON_SUCCESS, RESTART
 
 _KINDS = ("http", "tcp", "exec")
 _DURATIONS = ("period", "timeout")
@@ -19,8 +20,24 @@ def validate(plan: Mapping[str, Any]) -> None:
     for name, service in plan.get("services", {}).items():
         if not shlex.split(service.get("command", "")):
             raise ValueError(f'plan must define "command" for service "{name}"')
+        _validate_actions(name, service)
     for name, check in plan.get("checks", {}).items():
         _validate_check(name, check)
+
+
+def _validate_actions(name: str, service: Mapping[str, Any]) -> None:
+    for key, actions in (("on-success", ON_SUCCESS), ("on-failure", ON_FAILURE)):
+        action = service.get(key) or RESTART
+        if action not in actions:
+            raise ValueError(f'plan service "{name}" {key} action "{action}" invalid')
+    factor = float(service.get("backoff-factor") or 1)
+    if factor < 1:
+        raise ValueError(
+            f'plan service "{name}" backoff-factor must be 1.0 or greater, not {factor:g}'
+        )
+    for key in ("backoff-delay", "backoff-limit"):
+        if service.get(key):
+            seconds(str(service[key]))
 
 
 def _validate_check(name: str, check: Mapping[str, Any]) -> None:
