@@ -13,7 +13,7 @@ import ops.testing as testing
 from rehearsal.juju.hooks.messages import ContainerContext, HookContext, PebbleCall
 from rehearsal.juju.pods.pebble_exec import Execution, execute, failed
 
-_SERVICE_METHODS = ("start", "stop", "restart", "replan")
+_SERVICE_METHODS = ("autostart", "start", "stop", "restart", "replan")
 Share = Callable[[str], None]
 """Takes the name of a container, whose files are then the same for charm and processes."""
 

@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +32,7 @@ from rehearsal.juju.hooks.messages import (
     packed,
 )
 from rehearsal.juju.hooks.real_containers import live_containers, sharing
+from rehearsal.juju.hooks.real_events import live_events
 from rehearsal.juju.hooks.real_secrets import (
     Notes,
     from_state,
@@ -68,13 +69,14 @@ class Worker:
 
     def _run(self, hook: HookContext) -> HookResult:
         with self._context(hook) as context:
-            state = _state(hook)
+            state = _state(hook, _bindings(self._meta["meta"]))
             share = sharing(hook, context, state)
             notes = Notes()
             with (
                 _environment(hook.environment),
                 live_containers(hook, share, self._pebble),
                 live_secrets(hook, notes),
+                live_events(hook.hook),
             ):
                 try:
                     out = context.run(_event(context, hook.hook, state), state)
@@ -135,7 +137,7 @@ def _charm_class() -> type[ops.CharmBase]:
     )
 
 
-def _state(hook: HookContext) -> testing.State:
+def _state(hook: HookContext, bindings: Iterable[str]) -> testing.State:
     stored, deferred = pickle.loads(hook.memory) if hook.memory else ((), ())  # noqa: S301 - written below by this very code
     return testing.State(
         leader=hook.leader,
@@ -143,7 +145,7 @@ def _state(hook: HookContext) -> testing.State:
         config=dict(hook.config),
         model=testing.Model(name=hook.model, uuid=hook.model_uuid, type="kubernetes"),
         relations=[_relation(relation) for relation in hook.relations],
-        networks=[_network(hook, endpoint) for endpoint in _endpoints(hook)],
+        networks=[_network(hook, binding) for binding in bindings],
         containers=[_container(container) for container in hook.containers],
         opened_ports=[_port(protocol, number) for protocol, number in hook.ports],
         stored_states=stored,
@@ -155,8 +157,16 @@ def _state(hook: HookContext) -> testing.State:
     )
 
 
-def _endpoints(hook: HookContext) -> set[str]:
-    return {relation.endpoint for relation in hook.relations}
+def _bindings(meta: Mapping[str, Any]) -> set[str]:
+    """Return the names to which a charm may ask for addresses, related or not."""
+    sections = [meta.get(section) or {} for section in ("provides", "requires", "peers")]
+    endpoints = {
+        name
+        for section in sections
+        for name, endpoint in section.items()
+        if (endpoint or {}).get("scope") != "container"
+    }
+    return endpoints | {"juju-info"} | set(meta.get("extra-bindings") or ())
 
 
 def _relation(relation: RelationContext) -> AnyRelation:
@@ -254,7 +264,7 @@ def _remote(hook: Hook, relation: testing.RelationBase) -> dict[str, int]:
     remote = {"remote_unit": hook.remote_unit, "departing_unit": hook.departing_unit}
     given = {name: number for name, number in remote.items() if number is not None}
     if hook.kind == "relation_changed" and not given:
-        # News of the application: ops.testing wants a unit all the same.
+        # ops.testing wants a unit also for data of the application; `live_events` removes it.
         units = relation.peers_data if isinstance(relation, testing.PeerRelation) else None
         data = units if units is not None else cast("testing.Relation", relation).remote_units_data
         return {"remote_unit": min(data)}
