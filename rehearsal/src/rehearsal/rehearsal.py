@@ -135,7 +135,10 @@ class Rehearsal:
     def pod_environment(self, model: str, pod: str) -> dict[str, str]:
         """Return the variables by which the processes of a pod reach others through the mesh."""
         proxies = self._mesh.environment(model, pod)
-        return proxies | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
+        host, port = self._kubernetes.address
+        kubernetes = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
+        names = {"HOSTNAME": pod, **kubernetes}
+        return proxies | names | {"NO_PROXY": self._network.api, "no_proxy": self._network.api}
 
     def silence(self, model: str, app: str) -> list[str]:
         """Return a line for each service of an application: its condition, and advice."""

@@ -1,10 +1,12 @@
 """The pod, the events and the services as the code of a charm finds them."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
+from rehearsal.rehearsal import Rehearsal
 from tests.juju.conftest import Typist, write_charm
 from tests.juju.test_commands import STATUS, is_active
 
@@ -25,10 +27,15 @@ config:
     word: {type: string, default: "", description: published to related applications}
     exits: {type: string, default: "", description: what follows when the service exits}
 actions:
+  names: {description: tells the names of the pod and of Kubernetes}
+  ask: {description: asks the workload for the name of its unit}
   addresses: {description: tells the address of each binding}
 """
 CHARM = """
 import logging
+import os
+import socket
+import urllib.request
 
 import ops
 
@@ -40,14 +47,19 @@ class Inside(ops.CharmBase):
         framework.observe(self.on.config_changed, self._on_config_changed)
         framework.observe(self.on["db"].relation_changed, self._on_changed)
         framework.observe(self.on.addresses_action, self._on_addresses)
+        framework.observe(self.on.ask_action, self._on_ask)
+        framework.observe(self.on.names_action, self._on_names)
 
     def _on_ready(self, event):
         logging.info("pebble-ready with %s layers", len(event.workload.get_plan().services))
-        web = {"override": "replace", "startup": "enabled", "command": "sh -c 'exec sleep 600'"}
+        event.workload.push("/srv/name", self.unit.name, make_dirs=True)
+        serve = "cd srv && exec python3 -m http.server 8000 --bind $BIND_ADDRESS"
+        web = {"override": "replace", "startup": "enabled", "command": f"sh -c '{serve}'"}
         if self.config["exits"]:
             web |= {"command": "sh -c 'sleep 1.5; exit 1'", "on-failure": self.config["exits"]}
         event.workload.add_layer("web", {"services": {"web": web}})
         event.workload.autostart()
+        self.unit.open_port("tcp", 8000)
         self.unit.status = ops.ActiveStatus()
 
     def _on_config_changed(self, _):
@@ -63,6 +75,20 @@ class Inside(ops.CharmBase):
         names = ("db", "server", "fellows")
         bindings = {name: self.model.get_binding(name).network for name in names}
         event.set_results({name: str(each.bind_address) for name, each in bindings.items()})
+
+    def _on_names(self, event):
+        own = socket.gethostname()
+        event.set_results({
+            "short": f"{own} {os.uname().nodename} {os.environ['HOSTNAME']}",
+            "qualified": f"{socket.getfqdn()} {socket.getfqdn(own)}",
+            "address": socket.gethostbyname(socket.getfqdn()),
+            "other": socket.getfqdn("localhost"),
+            "kubernetes": "https://{KUBERNETES_SERVICE_HOST}:{KUBERNETES_SERVICE_PORT}".format(**os.environ),
+        })
+
+    def _on_ask(self, event):
+        with urllib.request.urlopen("http://localhost:8000/name", timeout=5) as answer:
+            event.set_results({"name": answer.read().decode()})
 """
 
 
@@ -75,9 +101,47 @@ def test_autostart_runs_the_enabled_services(juju: Typist):
     juju("deploy ./inside web")
     juju.until(STATUS, is_active("web/0"))
 
-    done = juju("exec --unit web/0 -- pgrep -f 'sleep 600'")
+    answers(juju, "exec --unit web/0 -- curl -s http://web:8000/name", "web/0")
 
-    assert done.returncode == 0
+
+def test_localhost_is_the_units_own_workload(juju: Typist):
+    juju("deploy ./inside web --num-units 2")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+    for unit in ("web/0", "web/1"):
+        for address in ("localhost", "127.0.0.1"):
+            url = f"http://{address}:8000/name"
+            answers(juju, f"exec --unit {unit} -- curl -s {url}", unit)
+            answers(juju, f"ssh --container web {unit} 'curl -s {url}'", unit)
+        answers(juju, f"run {unit} ask", f"name: {unit}")
+
+
+def test_a_port_of_localhost_that_nobody_serves_fails(juju: Typist):
+    juju("deploy ./inside web")
+    juju.until(STATUS, is_active("web/0"))
+
+    assert juju("exec --unit web/0 -- curl -sf http://localhost:8001/name").returncode != 0
+
+
+def test_charm_code_finds_the_names_of_its_pod(juju: Typist, rehearsal: Rehearsal):
+    juju("deploy ./inside web --num-units 2")
+    model = json.loads(juju.until(STATUS, is_active("web/0", "web/1")))
+    units = model["applications"]["web"]["units"]
+
+    for number, unit in enumerate(("web/0", "web/1")):
+        found = json.loads(juju(f"run {unit} names --format json").stdout)[unit]["results"]
+        name = f"web-{number}"
+        qualified = f"{name}.web-endpoints.{model['model']['name']}.svc.cluster.local"
+        assert found["short"] == f"{name} {name} {name}"
+        assert found["qualified"] == f"{qualified} {qualified}"
+        assert found["address"] == units[unit]["address"]
+        assert found["other"] == socket.getfqdn("localhost")
+        assert found["kubernetes"] in (rehearsal.directory / "kubeconfig").read_text()
+
+
+def answers(juju: Typist, line: str, text: str) -> None:
+    """Repeat a command until it prints a text, since the workload takes time to start."""
+    juju.until(line, lambda output: output.strip() == text)
 
 
 def test_every_binding_has_the_address_of_the_pod(juju: Typist):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from rehearsal.machine.addresses import EGRESS_PORT
-from rehearsal.mesh import envoy
+from rehearsal.mesh import envoy, localhost
 from rehearsal.mesh.envoy import Address, Json
 from rehearsal.mesh.identity import Authority
 from rehearsal.mesh.topology import Pod, Service, Topology
@@ -34,8 +34,8 @@ def listeners(topology: Topology, token: Callable[[str, str], str]) -> list[Json
 
 
 def clusters(topology: Topology, authority: Authority | None) -> list[Json]:
-    """Return a cluster for each pod, with its certificate if it is on the mesh."""
-    return [_cluster(pod, authority) for pod in topology.pods]
+    """Return a cluster for localhost, and one for each pod, with its certificate on the mesh."""
+    return [localhost.cluster(DESTINATION), *(_cluster(pod, authority) for pod in topology.pods)]
 
 
 def tables(topology: Topology) -> dict[str, Json]:
@@ -52,7 +52,7 @@ def _listener(pod: Pod, token: str) -> Json:
     manager = envoy.http(
         _table_name(pod.namespace, pod.on_mesh),
         {CLUSTER: _name(pod)},
-        [envoy.extension("filters.http.rbac.v3.RBAC", rules=rules)],
+        [envoy.extension("filters.http.rbac.v3.RBAC", rules=rules), localhost.find_processes(pod)],
         # What was let through is logged where it arrives.
         envoy.access_log(_name(pod), "response.code_details != 'via_upstream'"),
         upgrade_configs=[{"upgrade_type": "CONNECT"}],
@@ -81,7 +81,7 @@ def _table(namespace: str, on_mesh: bool, topology: Topology) -> Json:
         spellings[destinations] += [f"{name}:{port}", name] if port == 80 else [f"{name}:{port}"]
     hosts = [_host(names, _lead_to(destinations)) for destinations, names in spellings.items()]
     nobody = envoy.answer(502, "no Service and no pod listens at %REQ(:AUTHORITY)%\n")
-    hosts.append(_host(["*"], nobody))
+    hosts += [*localhost.hosts(DESTINATION), _host(["*"], nobody)]
     remove = ["proxy-authorization", "proxy-connection"]
     return envoy.route_table(_table_name(namespace, on_mesh), hosts, remove)
 

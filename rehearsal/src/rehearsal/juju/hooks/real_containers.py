@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import ops
@@ -47,8 +48,8 @@ def live_containers(
 
 
 @contextmanager
-def replaced(owner: type, methods: dict[str, Callable[..., Any]]) -> Generator[None]:
-    """Give a class other methods for a while."""
+def replaced(owner: type | ModuleType, methods: dict[str, Callable[..., Any]]) -> Generator[None]:
+    """Give a class other methods, or a module other functions, for a while."""
     originals = {name: getattr(owner, name) for name in methods}
     for name, method in methods.items():
         setattr(owner, name, method)

@@ -33,6 +33,7 @@ from rehearsal.juju.hooks.messages import (
 )
 from rehearsal.juju.hooks.real_containers import live_containers, sharing
 from rehearsal.juju.hooks.real_events import live_events
+from rehearsal.juju.hooks.real_pod import live_pod
 from rehearsal.juju.hooks.real_secrets import (
     Notes,
     from_state,
@@ -77,6 +78,7 @@ class Worker:
                 live_containers(hook, share, self._pebble),
                 live_secrets(hook, notes),
                 live_events(hook.hook),
+                live_pod(hook),
             ):
                 try:
                     out = context.run(_event(context, hook.hook, state), state)
