@@ -172,6 +172,7 @@ def test_a_program_that_is_not_there_is_named_and_the_rest_goes_on(write_bundle:
     assert done.returncode == 0
     assert "absent/0: no-such-program is not on this machine" in done.stdout
     assert [cells(done.stdout, "GET :8000 /", n) for n in (0, 1)] == [["no answer"], ["200"]]
+    assert "the mesh has let the call through, and nothing listens at the port" in done.stdout
 
 
 def silence(done: Done) -> str:

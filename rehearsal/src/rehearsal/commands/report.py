@@ -21,7 +21,7 @@ _GAP = 3
 _MEANINGS = {
     DENIED: "the mesh has turned the call away",
     NOT_OPEN: "the charm has not opened the port, as `unit.set_ports` does",
-    NO_ANSWER: "nothing listens at the port",
+    NO_ANSWER: "the mesh has let the call through, and nothing listens at the port",
     TIMEOUT: "the workload has not answered in time",
 }
 _EVERYONE = "every application"
