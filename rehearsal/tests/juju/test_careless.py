@@ -253,3 +253,41 @@ def test_a_unit_number_that_is_none_is_a_unit_that_is_not_there(juju: Typist, li
     done = juju(line)
 
     assert "not found" in done.stderr or "timed out" in done.stderr
+
+
+DECLARING = """
+name: declaring
+type: charm
+summary: declares what is not rehearsed
+storage:
+  data: {type: filesystem}
+resources:
+  image: {type: oci-image}
+  licence: {type: file, filename: licence.txt}
+"""
+OBSERVING = """
+import ops
+
+
+class Declaring(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        # An observer of self.on["web"].pebble_custom_notice would be told of nothing.
+"""
+
+
+def test_what_is_not_rehearsed_is_named_at_deployment(juju: Typist):
+    write_charm(juju.folder / "declaring", DECLARING, OBSERVING)
+
+    done = juju("deploy ./declaring --resource image=any")
+
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
+    starts = [line.partition(" is not supported")[0] for line in warnings]
+    prefix = 'WARNING charm "declaring": '
+    names = ['storage "data"', 'resource "licence"', "pebble_custom_notice"]
+    assert (done.returncode, starts) == (0, [prefix + name for name in names])
+    assert all(name in juju("debug-log").stdout for name in names)
+
+
+def test_a_charm_that_is_rehearsed_deploys_without_a_warning(juju: Typist):
+    assert "WARNING" not in juju("deploy ./careless web").stderr

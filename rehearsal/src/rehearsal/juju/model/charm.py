@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import yaml
 
 from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.not_rehearsed import not_rehearsed
 
 Role = Literal["provider", "requirer", "peer"]
 ConfigValue = bool | int | float | str
@@ -43,6 +44,7 @@ class Charm:
         revision: counts the uploads of the same charm to one model, from 0.
         stores_in_juju: whether Juju keeps its StoredState, instead of a file in the pod.
         container_resources: the name of the resource with the image of each container.
+        not_rehearsed: a line for each declaration that has no effect in a rehearsal.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Charm:
     images: tuple[str, ...]
     stores_in_juju: bool = False
     container_resources: Mapping[str, str] = field(default_factory=dict[str, str])
+    not_rehearsed: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -111,6 +114,7 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
         images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
         stores_in_juju=_stores_in_juju(root / "src" / "charm.py"),
         container_resources=_container_resources(meta),
+        not_rehearsed=tuple(not_rehearsed(meta, root / "src" / "charm.py")),
     )
 
 

@@ -119,6 +119,8 @@ class Controller:
                 f'cannot add application "{app.name}": model "{app.model.name}" is no longer alive'
             )
         app.model.apps[app.name] = app
+        for line in app.charm.not_rehearsed:
+            app.model.log.append((time.time(), f"{app.name}/0", "WARNING", line))
         for endpoint in app.charm.endpoints.values():
             if endpoint.role == "peer":
                 side = Side(app, endpoint, app.model.take_relation_id(), app.name)

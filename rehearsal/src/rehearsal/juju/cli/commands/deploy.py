@@ -227,6 +227,8 @@ def _add(call: Call, app: Application) -> None:
             "    juju deploy <application> <alias>\n"
             "or use remove-application to remove the existing one and try again."
         )
+    for line in app.charm.not_rehearsed:
+        call.info(f'WARNING charm "{app.charm.name}": {line}')
     call.controller.deploy(app)
 
 
