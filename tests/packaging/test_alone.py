@@ -9,26 +9,30 @@ from typing import Any
 
 import pytest
 import tomli
-from uv import find_uv_bin
 
 CHARMS = sorted(path.parent for path in Path(__file__).parents[2].glob("charms/*/charmcraft.yaml"))
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.charm")
+NOT_PASSED = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTEST_ADDOPTS")
 
 pytestmark = pytest.mark.parametrize("charm", CHARMS, ids=lambda charm: charm.name)
 
 
 def copied(charm: Path, folder: Path) -> Path:
-    """Copy what is the charm's: no environments, no caches, nothing packed."""
+    """Copy the charm without environments, caches and packed files."""
     return Path(shutil.copytree(charm, folder / "alone", symlinks=True, ignore=NOT_COPIED))
 
 
-def pytest_in(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Do as the charm's README says, on this Python and with the locked versions."""
-    mine = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTEST_ADDOPTS")
+def unit_tests_in(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the unit tests as the README of the charm says, on this Python."""
+    passed = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in NOT_PASSED and not key.startswith("TOX_")
+    }
     return subprocess.run(
-        [find_uv_bin(), "run", "--locked", "--python", sys.executable, "pytest", "-q"],
+        [sys.executable, "-m", "tox", "-e", "unit", "--", "-q"],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if key not in mine},
+        env=passed,
         check=False,
         capture_output=True,
         text=True,
@@ -40,17 +44,21 @@ def tables(charm: Path, file: str) -> dict[str, Any]:
 
 
 def test_its_unit_tests_pass_elsewhere(charm: Path, tmp_path: Path):
-    done = pytest_in(copied(charm, tmp_path))
+    folder = copied(charm, tmp_path)
+
+    done = unit_tests_in(folder)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
+    bytecode = [path for path in folder.rglob("__pycache__") if ".tox" not in path.parts]
+    assert bytecode == [], "it would be packed"
 
 
 def test_without_its_library_they_do_not(charm: Path, tmp_path: Path):
     folder = copied(charm, tmp_path)
     shutil.rmtree(folder / "lib")
 
-    done = pytest_in(folder)
+    done = unit_tests_in(folder)
 
     assert done.returncode != 0
     assert "No module named 'charms'" in done.stdout + done.stderr
@@ -69,3 +77,13 @@ def test_all_that_it_needs_is_locked_and_from_pypi(charm: Path):
     assert sources.pop(charm.name) == {"virtual": "."}
     assert all(source == {"registry": "https://pypi.org/simple"} for source in sources.values())
     assert "sources" not in tables(charm, "pyproject.toml").get("tool", {}).get("uv", {})
+
+
+def test_its_style_is_that_of_the_repository(charm: Path):
+    own, common = (
+        tables(folder, "pyproject.toml")["tool"]["ruff"] for folder in (charm, charm.parents[1])
+    )
+
+    assert own["line-length"] == common["line-length"]
+    assert own["lint"]["select"] == common["lint"]["select"]
+    assert set(own["lint"]["ignore"]) <= set(common["lint"]["ignore"])

@@ -70,13 +70,13 @@ class Mesh:
         if a policy allows them: Charmed Istio sets PILOT_AUTO_ALLOW_WAYPOINT_POLICY.
         """
         if has_identity and call.target_type is PolicyTargetType.app:
-            return bool(self._covering(self.outcome.accepted, call))
+            return bool(self._covering(call))
         ways = replace(call, target=call.app), replace(call, target=f"{call.app}/0"), call
-        return any(self._covering(self.outcome.accepted, way) for way in ways)
+        return any(map(self._covering, ways))
 
     def _decide_by_policies(self, call: Call) -> Verdict:
         """Return the verdict of the endpoint that comes nearest to allowing the call."""
-        covering = self._covering(self.outcome.accepted, call)
+        covering = self._covering(call)
         own = [policy for policy in covering if is_from_source(policy, call)]
         nearest = min(matches(own, call), key=_distance, default=None)
         if nearest and not self._decisive(nearest):
@@ -90,8 +90,8 @@ class Mesh:
             return Verdict(False, f"wrong {wrong}; {call.source} may call {words.requests(own)}")
         return Verdict(False, self._lack(covering, call))
 
-    def _covering(self, policies: Sequence[MeshPolicy], call: Call) -> list[MeshPolicy]:
-        return [policy for policy in policies if self._covers(policy, call)]
+    def _covering(self, call: Call) -> list[MeshPolicy]:
+        return [policy for policy in self.outcome.accepted if self._covers(policy, call)]
 
     def _covers(self, policy: MeshPolicy, call: Call) -> bool:
         """Return whether a policy, of any source, targets the receiver of the call."""
