@@ -14,6 +14,7 @@ from rehearsal.juju.cli import client
 from rehearsal.juju.cli.call import Session
 from rehearsal.juju.cli.server import Server as JujuServer
 from rehearsal.juju.hooks.event_order import EventOrder
+from rehearsal.juju.hooks.messages import ACCOUNT
 from rehearsal.juju.model.controller import Controller
 from rehearsal.juju.model.lifecycle import Substrate
 from rehearsal.juju.model.state import Unit
@@ -194,16 +195,23 @@ class Rehearsal:
             program.chmod(0o755)
 
     def _charm_environment(self, unit: Unit) -> Mapping[str, str]:
-        return self._workload_environment(unit) | {"KUBECONFIG": str(self._kubeconfig(unit))}
+        kubeconfig = self._kubeconfig(unit)
+        files = {"KUBECONFIG": str(kubeconfig), ACCOUNT: str(kubeconfig.parent)}
+        return self._workload_environment(unit) | files
 
     def _workload_environment(self, unit: Unit) -> dict[str, str]:
         return self.pod_environment(unit.app.model.name, unit.pod_name)
 
     def _kubeconfig(self, unit: Unit) -> Path:
-        """Return the file by which charm code reaches the API as its ServiceAccount."""
+        """Return the file by which charm code reaches the API as its ServiceAccount.
+
+        Beside it are the files that a pod has of its account.
+        """
         model, app = unit.app.model.name, unit.app.name
-        file = self.directory / "kubeconfigs" / model / app
+        folder = self.directory / "kubeconfigs" / model / app
+        file = folder / "kubeconfig"
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._kubernetes.kubeconfig(model, app))
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in self._kubernetes.account_files(model, app).items():
+                (folder / name).write_text(text)
         return file

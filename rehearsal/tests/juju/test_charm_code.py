@@ -27,13 +27,17 @@ config:
     word: {type: string, default: "", description: published to related applications}
     exits: {type: string, default: "", description: what follows when the service exits}
 actions:
+  account: {description: lists the pods with the token of the service account}
   names: {description: tells the names of the pod and of Kubernetes}
   ask: {description: asks the workload for the name of its unit}
   addresses: {description: tells the address of each binding}
 """
 CHARM = """
+import json
 import logging
 import os
+import pathlib
+import ssl
 import socket
 import urllib.request
 
@@ -49,6 +53,7 @@ class Inside(ops.CharmBase):
         framework.observe(self.on.addresses_action, self._on_addresses)
         framework.observe(self.on.ask_action, self._on_ask)
         framework.observe(self.on.names_action, self._on_names)
+        framework.observe(self.on.account_action, self._on_account)
 
     def _on_ready(self, event):
         logging.info("pebble-ready with %s layers", len(event.workload.get_plan().services))
@@ -75,6 +80,18 @@ class Inside(ops.CharmBase):
         names = ("db", "server", "fellows")
         bindings = {name: self.model.get_binding(name).network for name in names}
         event.set_results({name: str(each.bind_address) for name, each in bindings.items()})
+
+    def _on_account(self, event):
+        folder = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+        token, namespace = ((folder / name).read_text() for name in ("token", "namespace"))
+        url = "https://{KUBERNETES_SERVICE_HOST}:{KUBERNETES_SERVICE_PORT}".format(**os.environ)
+        trust = ssl.create_default_context(cafile=folder / "ca.crt")
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{url}/api/v1/namespaces/{namespace}/pods"
+        request = urllib.request.Request(url, headers=headers)
+        with urllib.request.urlopen(request, context=trust) as answer:
+            pods = [pod["metadata"]["name"] for pod in json.load(answer)["items"]]
+        event.set_results({"pods": " ".join(sorted(pods)), "token": token})
 
     def _on_names(self, event):
         own = socket.gethostname()
@@ -137,6 +154,22 @@ def test_charm_code_finds_the_names_of_its_pod(juju: Typist, rehearsal: Rehearsa
         assert found["address"] == units[unit]["address"]
         assert found["other"] == socket.getfqdn("localhost")
         assert found["kubernetes"] in (rehearsal.directory / "kubeconfig").read_text()
+
+
+def test_charm_code_finds_the_files_of_its_own_account(juju: Typist):
+    for name in ("web", "db"):
+        juju(f"deploy ./inside {name}")
+    juju.until(STATUS, is_active("web/0", "db/0"))
+
+    found = [account(juju, unit) for unit in ("web/0", "db/0", "web/0")]
+
+    assert {each["pods"] for each in found} == {"db-0 web-0"}
+    assert found[0]["token"] == found[2]["token"] != found[1]["token"]
+    assert not Path("/var/run/secrets/kubernetes.io").exists()
+
+
+def account(juju: Typist, unit: str) -> dict[str, str]:
+    return json.loads(juju(f"run {unit} account --format json").stdout)[unit]["results"]
 
 
 def answers(juju: Typist, line: str, text: str) -> None:

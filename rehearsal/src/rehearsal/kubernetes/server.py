@@ -99,8 +99,22 @@ class Server:
             service_account: its name; its token is good as long as the ServiceAccount exists.
         """
         user = f"system:serviceaccount:{namespace}:{service_account}" if service_account else ADMIN
+        return self._kubeconfig(namespace, user, self._token(user))
+
+    def account_files(self, namespace: str, service_account: str) -> dict[str, str]:
+        """Return the files that a pod has of its service account, and a kubeconfig, by name."""
+        user = f"system:serviceaccount:{namespace}:{service_account}"
+        token = self._token(user)
+        kubeconfig = self._kubeconfig(namespace, user, token)
+        mounted = {"token": token, "ca.crt": self._certificate, "namespace": namespace}
+        return {**mounted, "kubeconfig": kubeconfig}
+
+    def _token(self, user: str) -> str:
         token = secrets.token_urlsafe()
         self._tokens[token] = user
+        return token
+
+    def _kubeconfig(self, namespace: str, user: str, token: str) -> str:
         authority = b64encode(self._certificate.encode()).decode()
         cluster = {"server": self.url, "certificate-authority-data": authority}
         context = {"cluster": "rehearsal", "user": user, "namespace": namespace}

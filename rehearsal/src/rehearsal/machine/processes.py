@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-from rehearsal.machine import watchdog
+from rehearsal.machine import account_files, watchdog
 from rehearsal.machine.confinement import Confinement
 from rehearsal.machine.namespace import Namespace
 
@@ -31,6 +31,7 @@ class Processes:
 
     Attributes:
         temporary: folder for temporary files, which goes with the run.
+        accounts: folder for the links by which children find the files of a service account.
         confinement: confines programs to the run's folder.
     """
 
@@ -39,6 +40,8 @@ class Processes:
         self._namespace = namespace
         self.temporary = directory / "tmp"
         self.temporary.mkdir(parents=True, exist_ok=True)
+        self.accounts = directory / "accounts"
+        self.accounts.mkdir(exist_ok=True)
         self.confinement = Confinement(directory)
         self._groups: set[int] = set()
         self._watchdog = subprocess.Popen(
@@ -49,16 +52,24 @@ class Processes:
         self._pipe = cast("IO[bytes]", self._watchdog.stdin)
 
     def spawn(
-        self, command: list[str], *, confined: bool = False, **options: Any
+        self,
+        command: list[str],
+        *,
+        confined: bool = False,
+        accounts: Path | None = None,
+        **options: Any,
     ) -> "subprocess.Popen[bytes]":
         """Start a child.
 
         Args:
             command: its words, of which the first is the path or name of a program that is there.
             confined: whether it must not change files outside of the run's folder.
+            accounts: folder with a link by the child's number, which it finds as its own account.
             options: those of `subprocess.Popen`.
         """
         options["env"] = {**options.get("env", os.environ), "TMPDIR": str(self.temporary)}
+        if accounts:
+            command = [sys.executable, "-IS", account_files.__file__, str(accounts), *command]
         if self._namespace:
             command = self._namespace.enter(command)
             options["pass_fds"] = (*options.get("pass_fds", ()), *self._namespace.handles)

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from rehearsal.juju.model.charm import ConfigValue
 from rehearsal.juju.pods.unit_command import Place
 
+ACCOUNT = "REHEARSAL_SERVICE_ACCOUNT"
+"""Variable of charm code: the folder with the files of its service account."""
+
 
 @dataclass(frozen=True)
 class Hook:

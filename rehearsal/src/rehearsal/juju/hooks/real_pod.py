@@ -5,11 +5,13 @@ import socket
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-from rehearsal.juju.hooks.messages import HookContext
+from rehearsal.juju.hooks.messages import ACCOUNT, HookContext
 from rehearsal.juju.hooks.real_containers import replaced
 
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _UNKNOWN = ("", "0.0.0.0", "::")  # noqa: S104 - names for which getfqdn() means this host
 
 
@@ -25,9 +27,19 @@ def live_pod(hook: HookContext) -> Generator[None]:
     with ExitStack() as stack:
         stack.enter_context(replaced(socket, _names(name, qualified, hook.address)))
         stack.enter_context(replaced(os, {"uname": _uname(name)}))
+        _link_account(hook)
         # The opener that urlopen() keeps would go through the proxy of another unit's pod.
         urllib.request.install_opener(urllib.request.build_opener())
         yield
+
+
+def _link_account(hook: HookContext) -> None:
+    """Have the link that this process sees in /var/run lead to the files of the unit's account."""
+    if ACCOUNT in hook.environment and _ACCOUNT.is_symlink():
+        link = _ACCOUNT.readlink()
+        new = link.with_suffix(".new")
+        new.symlink_to(hook.environment[ACCOUNT])
+        new.replace(link)
 
 
 def _names(name: str, qualified: str, address: str) -> dict[str, Callable[..., Any]]:

@@ -36,6 +36,7 @@ class WorkerProcess:
             self._written = output.tell()
             self._process = self._processes.spawn(
                 [sys.executable, "-m", "rehearsal.juju.hooks.worker", *words],
+                accounts=self._processes.accounts,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
