@@ -163,11 +163,29 @@ def test_a_service_can_shut_its_container_down(
     (container.root / "made").write_text("by a hook")
     ends = service("sh -c 'sleep 0.3; exit 1'", **{"on-failure": action})
 
-    container.call(call("replan", services={"ends": ends, "other": service("sleep 600")}))
+    services = {"ends": ends, "ends-too": ends, "other": service("sleep 600")}
+    container.call(call("replan", services=services))
 
     assert changed.wait(10)
     wait_for(container.take_restarted)
     assert (container.active, list(container.root.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(("action", "runs"), [("restart", 2), ("ignore", 1)])
+def test_a_check_that_fails_restarts_a_service_if_asked(
+    container: Container, changed: threading.Event, action: str, runs: int
+):
+    failing = {"period": "50ms", "threshold": 1, "exec": {"command": "false"}}
+    asked = {"backoff-delay": "50ms", "on-check-failure": {"failing": action}}
+    web = service("sh -c 'echo ran >> ran; exec sleep 600'", **asked)
+    ran = container.root / "ran"
+
+    container.call(call("replan", services={"web": web}, checks={"failing": failing}))
+
+    assert changed.wait(10)
+    wait_for(lambda: ran.exists() and len(ran.read_text().splitlines()) >= runs)
+    time.sleep(0.5)
+    assert (ran.read_text().splitlines(), container.active) == (["ran"] * runs, ["web"])
 
 
 def test_a_service_that_exits_quickly_is_told_once(container: Container, changed: threading.Event):
@@ -319,6 +337,10 @@ def test_what_does_not_speak_http_is_down(container: Container, changed: threadi
         (
             {"services": {"a": {"command": "true", "on-success": "success-shutdown"}}},
             'plan service "a" on-success action "success-shutdown" invalid',
+        ),
+        (
+            {"services": {"a": {"command": "true", "on-check-failure": {"up": "explode"}}}},
+            'plan service "a" on-check-failure action "explode" invalid',
         ),
         (
             {"services": {"a": {"command": "true", "backoff-factor": 0.5}}},

@@ -229,6 +229,8 @@ class Container:
         """Do what Pebble does when services exit, and when their backoff is over."""
         with self._lock:
             for name, service in list(self._services.items()):
+                if not self.up:
+                    return  # a service before it has shut the container down
                 if service.running or service.exited:
                     continue
                 if service.start_at is None:
@@ -242,8 +244,7 @@ class Container:
         if service.age < _QUICKLY:
             self._exited[name] = service.process.returncode
         if service.action == RESTART:
-            service.wait = service.next_backoff()
-            service.start_at = time.monotonic() + service.wait
+            service.back_off()
             return
         service.exited = True
         if service.action != IGNORE:
@@ -278,11 +279,28 @@ class Container:
             self.up = self._restarted = True
 
     def _make_due_checks(self) -> None:
+        now = time.monotonic()
         with self._lock:
-            due = [check for check in self._checks.values() if check.due <= time.monotonic()]
-        for check in due:
+            due = {name: check for name, check in self._checks.items() if check.due <= now}
+        for name, check in due.items():
+            was_up = check.up
             check.failures = 0 if self._succeeds(check.config) else check.failures + 1
             check.due = time.monotonic() + _seconds(check.config.get("period"), _PERIOD)
+            if was_up and not check.up:
+                self._follow_failed_check(name)
+
+    def _follow_failed_check(self, check: str) -> None:
+        """Do what the services ask for when a check goes down."""
+        with self._lock:
+            for service in list(self._services.values()):
+                asked: Mapping[str, str] = service.config.get("on-check-failure") or {}
+                action = asked.get(check, IGNORE)
+                if action == RESTART:
+                    self._stop(service)
+                    service.back_off()
+                elif action != IGNORE:
+                    self._shut_down()
+                    return
 
     def _succeeds(self, config: Mapping[str, Any]) -> bool:
         timeout = _seconds(config.get("timeout"), _TIMEOUT)

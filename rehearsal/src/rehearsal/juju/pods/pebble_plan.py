@@ -30,6 +30,9 @@ def _validate_actions(name: str, service: Mapping[str, Any]) -> None:
         action = service.get(key) or RESTART
         if action not in actions:
             raise ValueError(f'plan service "{name}" {key} action "{action}" invalid')
+    for action in (service.get("on-check-failure") or {}).values():
+        if action not in ON_FAILURE:
+            raise ValueError(f'plan service "{name}" on-check-failure action "{action}" invalid')
     factor = float(service.get("backoff-factor") or 1)
     if factor < 1:
         raise ValueError(

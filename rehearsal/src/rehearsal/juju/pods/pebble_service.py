@@ -58,8 +58,13 @@ class Service:
         """The action that its configuration asks for after the latest exit."""
         return self.config.get("on-failure" if self.code else "on-success") or RESTART
 
-    def next_backoff(self) -> float:
-        """Return the seconds until it is started again, which grow while it exits early."""
+    def back_off(self) -> None:
+        """Have it started again after a delay, which grows while it exits early."""
+        if self.start_at is None:
+            self.wait, self.exited = self._next_backoff(), False
+            self.start_at = time.monotonic() + self.wait
+
+    def _next_backoff(self) -> float:
         first = seconds(self.config.get("backoff-delay") or _BACKOFF_DELAY)
         limit = seconds(self.config.get("backoff-limit") or _BACKOFF_LIMIT)
         if not self.backoff or self.age >= limit:
