@@ -1,4 +1,4 @@
-"""Where the library and the rehearsal's Kubernetes API are, and a cluster for one test."""
+"""Puts the library on the import path, and gives each test a Kubernetes API of its own."""
 
 import gc
 import sys
@@ -15,7 +15,7 @@ from small_cluster import SmallCluster  # noqa: E402 - found by the path above
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallCluster]:
-    """A Kubernetes API that has the application `producer`, with KUBECONFIG pointing to it."""
+    """Run a Kubernetes API with the application `producer`, and point KUBECONFIG to it."""
     kubeconfig = tmp_path / "kubeconfig"
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     with SmallCluster(kubeconfig).running() as small_cluster:
@@ -24,13 +24,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallCl
 
 @pytest.fixture
 def istio(cluster: SmallCluster) -> SmallCluster:
-    """A cluster that knows AuthorizationPolicies."""
+    """Return a cluster that has AuthorizationPolicies."""
     cluster.install_istio()
     return cluster
 
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Collect what a test leaves, before the next one is blamed for it."""
+    """Collect garbage after a test, so that its warnings do not fail the next test."""
     yield
     gc.collect()

@@ -1,4 +1,4 @@
-"""Two charms that have the library and nothing else, and the states they are put in."""
+"""Two charms that use the library and nothing else, and states for them."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ class Config(pydantic.BaseModel):
 
 
 class ConsumerCharm(ops.CharmBase):
-    """Allows reading its data, and scraping each unit."""
+    """Allows related applications to read its data and to scrape each unit."""
 
     policies: tuple[Policy | AppPolicy | UnitPolicy, ...] = (
         AppPolicy(
@@ -69,7 +69,7 @@ class ConsumerCharm(ops.CharmBase):
 
 
 class ProviderCharm(ops.CharmBase):
-    """Offers a mesh whose labels are in its config."""
+    """Provides a mesh with the labels from its config."""
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
@@ -97,7 +97,7 @@ def provider(app: str = "mesh") -> testing.Context[ProviderCharm]:
 
 
 def state(*relations: testing.RelationBase, leader: bool = True, **rest: Any) -> testing.State:
-    """Return a unit in the model `prod`."""
+    """Return the state of a unit in the model `prod`."""
     model = testing.Model(MODEL, uuid="11111111-1111-4111-8111-111111111111")
     return testing.State(relations=relations, leader=leader, model=model, **rest)
 
@@ -120,14 +120,14 @@ def identity(alias: str, app: str, model: str) -> testing.Relation:
     return related("provide-cmr-mesh", alias, remote_app_data={"cmr_data": data})
 
 
-def asks(app: str, *entries: dict[str, Any]) -> testing.Relation:
-    """Return the relation of an application that asks the mesh for these policies."""
+def requesting(app: str, *entries: dict[str, Any]) -> testing.Relation:
+    """Return the relation of an application that requests these policies from the mesh."""
     data = {"policies": json.dumps(entries)}
     return testing.Relation("service-mesh", remote_app_name=app, remote_app_data=data)
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    """Return a policy as it is on the wire."""
+    """Return a policy in the form that relation data has."""
     wire = {
         "source_namespace": MODEL,
         "source_app_name": "scraper",

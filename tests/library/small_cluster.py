@@ -1,4 +1,4 @@
-"""A Kubernetes API with one application of Juju's, over HTTP on loopback."""
+"""A Kubernetes API on loopback that holds the objects of one Juju application."""
 
 import contextlib
 import json
@@ -16,17 +16,17 @@ from rehearsal.kubernetes.store import Object, Store
 
 APP, MODEL = "producer", "prod"
 LEDGER = "juju-service-mesh-producer-labels"
-_JUJUS = {"app.kubernetes.io/name": APP}
-# The definition of the AuthorizationPolicy, of which the API makes use as a real one does.
+_JUJU_LABELS = {"app.kubernetes.io/name": APP}
+# The definition of AuthorizationPolicies. The API uses it as a real one does.
 ISTIO = Path(__file__).parents[2] / "rehearsal/src/rehearsal/mesh/authorizationpolicies.yaml"
 _WRITES = {"create", "delete", "patch", "update"}
 
 
 class SmallCluster:
-    """The cluster that the tests talk to and look into.
+    """A cluster that tests call, change and inspect.
 
     Args:
-        kubeconfig: the file that says where it is.
+        kubeconfig: the file to which `running` writes the address of the cluster.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -48,14 +48,14 @@ class SmallCluster:
             self._server.stop()
 
     def distrust(self) -> None:
-        """From now on the caller is the application, and may do nothing."""
+        """Authenticate later calls as the application, which has no permissions."""
         self._kubeconfig.write_text(self._server.kubeconfig(MODEL, APP))
 
     def install_istio(self) -> None:
         self.store.put(yaml.safe_load(ISTIO.read_text()))
 
     def put_namespace(self, name: str, uuid: str = "") -> None:
-        """Add a namespace, with the label that Juju gives to that of a model with this UUID."""
+        """Add a namespace, labelled as Juju labels that of a model with this UUID."""
         metadata = {"name": name, "labels": {"model.juju.is/id": uuid} if uuid else {}}
         self.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
@@ -68,7 +68,7 @@ class SmallCluster:
         self.store.put(_object("v1", "ConfigMap", LEDGER, data=data))
 
     def ledger(self) -> dict[str, str] | None:
-        """Return what the ConfigMap has under `labels`, or None if there is no ConfigMap."""
+        """Return the `labels` of the ConfigMap, or None if there is no ConfigMap."""
         found = self.store.get("ConfigMap", MODEL, LEDGER)
         return json.loads(found["data"]["labels"]) if found else None
 
@@ -79,13 +79,13 @@ class SmallCluster:
         return self._get("Service")["metadata"].get("labels", {})
 
     def label_pods(self, **labels: str) -> None:
-        """Label the pods, as somebody else might."""
+        """Add labels to the pods, as a user might."""
         stateful_set = self._get("StatefulSet")
         stateful_set["spec"]["template"]["metadata"]["labels"].update(labels)
         self.store.put(stateful_set)
 
     def label(self, kind: str, key: str, value: str) -> None:
-        """Label what carries the labels of this kind, as somebody else might."""
+        """Add a label to the Service, or to the pods of the StatefulSet, as a user might."""
         if kind == "StatefulSet":
             self.label_pods(**{key: value})
         else:
@@ -94,13 +94,13 @@ class SmallCluster:
             self.store.put(service)
 
     def unlabel_pods(self, key: str) -> None:
-        """Remove a label of the pods, as somebody else might."""
+        """Remove a label from the pods, as a user might."""
         stateful_set = self._get("StatefulSet")
         del stateful_set["spec"]["template"]["metadata"]["labels"][key]
         self.store.put(stateful_set)
 
     def select_pods(self, **labels: str) -> None:
-        """Have the Service select by these labels too."""
+        """Add labels to the selector of the Service."""
         service = self._get("Service")
         service["spec"]["selector"].update(labels)
         self.store.put(service)
@@ -124,14 +124,14 @@ class SmallCluster:
         self._server.log.clear()
 
     def go_through(self, around: Callable[[Request, Handle], Answer]) -> None:
-        """Have every request go through this, as the Server's `around` says."""
+        """Pass every request through this function, the Server's `around`."""
         self._server.around = around
 
     def recover(self) -> None:
         self._server.around = lambda request, handle: handle(request)
 
     def fail(self, code: int, verb: str = "", plural: str = "") -> None:
-        """Answer the requests of this verb and resource with an error; of all where not given."""
+        """Answer requests with an error, all of them or those with this verb and resource."""
 
         def around(request: Request, handle: Handle) -> Answer:
             if verb in ("", request.verb) and plural in ("", request.target.plural):
@@ -141,7 +141,7 @@ class SmallCluster:
         self._server.around = around
 
     def before_write(self, number: int, act: Callable[[], object]) -> None:
-        """Have somebody else act just before the write of this number, the first being 0."""
+        """Run an action just before a write, as another client might. Writes count from 0."""
         done = 0
 
         def interrupts(request: Request, handle: Handle) -> Answer:
@@ -156,7 +156,7 @@ class SmallCluster:
         self._server.around = interrupts
 
     def drop(self, at_write: int | None = None) -> None:
-        """Drop the connection without an answer; `at_write` lets so many writes through before."""
+        """Drop every connection without an answer, or only writes after the first `at_write`."""
         done = 0
 
         def drops(request: Request, handle: Handle) -> Answer:
@@ -171,7 +171,7 @@ class SmallCluster:
 
 @contextlib.contextmanager
 def connected(field_manager: str) -> Generator[lightkube.Client]:
-    """Give a client of the cluster, and close it."""
+    """Yield a client of the cluster, and close it afterwards."""
     client = lightkube.Client(namespace=MODEL, field_manager=field_manager)
     try:
         yield client
@@ -180,7 +180,7 @@ def connected(field_manager: str) -> Generator[lightkube.Client]:
 
 
 def disconnect(client: lightkube.Client) -> None:
-    """Close a client, where lightkube can: 1.0 and later."""
+    """Close a client if lightkube supports it, as 1.0 and later do."""
     if close := getattr(client, "close", None):
         close()
 
@@ -192,14 +192,18 @@ def _object(api: str, kind: str, name: str, **rest: Any) -> Object:
 
 def _stateful_set() -> Object:
     template = {
-        "metadata": {"labels": dict(_JUJUS)},
+        "metadata": {"labels": dict(_JUJU_LABELS)},
         "spec": {"containers": [{"name": "charm", "image": "charm"}]},
     }
-    spec = {"selector": {"matchLabels": dict(_JUJUS)}, "serviceName": "", "template": template}
+    spec = {
+        "selector": {"matchLabels": dict(_JUJU_LABELS)},
+        "serviceName": "",
+        "template": template,
+    }
     return _object("apps/v1", "StatefulSet", APP, spec=spec, status={"replicas": 1})
 
 
 def _service() -> Object:
     ports = [{"port": 65535, "protocol": "TCP"}]
-    spec = {"clusterIP": "10.152.183.1", "ports": ports, "selector": dict(_JUJUS)}
+    spec = {"clusterIP": "10.152.183.1", "ports": ports, "selector": dict(_JUJU_LABELS)}
     return _object("v1", "Service", APP, spec=spec)

@@ -1,4 +1,4 @@
-"""The consumer: what it publishes in which event, for whom it waits, and its status."""
+"""The consumer: the relation data that it publishes in each event, and its status."""
 
 import json
 import os
@@ -37,7 +37,7 @@ ON = testing.CharmEvents()
 
 
 def policies_of(out: testing.State, relation: testing.Relation) -> list[tuple[str, str]]:
-    """Return whom the published policies let in, as (app, model)."""
+    """Return the application and model of each caller in the published policies."""
     published = json.loads(out.get_relation(relation.id).local_app_data["policies"])
     return [(each["source_app_name"], each["source_namespace"]) for each in published]
 
@@ -65,7 +65,7 @@ EVENTS = PLAIN + events_of(SCRAPER, READER, PROVIDE, REQUIRE)
 
 class TestEveryEvent:
     @pytest.mark.parametrize("event", EVENTS + events_of(MESH), ids=lambda event: event.path)
-    def test_the_leader_makes_all_right(self, event: Event, cluster: SmallCluster):
+    def test_the_leader_publishes_its_data_and_joins(self, event: Event, cluster: SmallCluster):
         out = run(event, state(MESH, SCRAPER, READER, PROVIDE, REQUIRE))
 
         assert policies_of(out, MESH) == [("reader", "prod"), ("scraper", "prod")]
@@ -75,7 +75,7 @@ class TestEveryEvent:
         assert cluster.pod_labels().items() >= LABELS.items()
 
     @pytest.mark.parametrize("event", EVENTS + events_of(MESH), ids=lambda event: event.path)
-    def test_who_does_not_lead_changes_nothing(self, event: Event, cluster: SmallCluster):
+    def test_a_non_leader_changes_nothing(self, event: Event, cluster: SmallCluster):
         before = state(MESH, SCRAPER, READER, PROVIDE, REQUIRE, leader=False)
 
         out = run(event, before)
@@ -84,15 +84,17 @@ class TestEveryEvent:
         assert cluster.calls() == []
 
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.path)
-    def test_without_a_mesh_kubernetes_is_not_asked(self, event: Event, cluster: SmallCluster):
+    def test_without_a_mesh_only_an_upgrade_calls_kubernetes(
+        self, event: Event, cluster: SmallCluster
+    ):
         run(event, state(SCRAPER, READER, PROVIDE, REQUIRE))
 
-        # A new pod looks for labels that the pod before it may have set.
+        # After an upgrade, the new pod looks for labels that the old one may have set.
         assert cluster.calls() == ["get configmaps"] * (event.path == "upgrade_charm")
 
 
 class TestEditedRelationData:
-    """Juju may lose what a failed hook wrote, and somebody may edit relation data."""
+    """Juju may lose the writes of a failed hook, and a user may edit relation data."""
 
     @pytest.mark.parametrize("event", PLAIN, ids=lambda event: event.path)
     def test_wrong_policies_are_replaced(self, event: Event):
@@ -115,7 +117,7 @@ class TestEditedRelationData:
 
 
 @pytest.mark.parametrize("relation", [PROVIDE, REQUIRE], ids=lambda r: r.endpoint)
-def test_departed_cross_model_relations_are_looked_at(relation: testing.Relation):
+def test_the_departure_of_a_remote_unit_reconciles(relation: testing.Relation):
     before = state(MESH, SCRAPER, relation)
 
     out = run(ON.relation_departed(relation), before)
@@ -123,39 +125,39 @@ def test_departed_cross_model_relations_are_looked_at(relation: testing.Relation
     assert policies_of(out, MESH) == [("scraper", "prod")]
 
 
-def test_nobody_related_is_an_empty_list():
+def test_without_related_applications_the_policies_are_empty():
     out = run(ON.relation_created(MESH), state(MESH))
 
     assert out.get_relation(MESH.id).local_app_data == {"policies": "[]"}
 
 
-def test_a_broken_relation_is_out_at_once():
+def test_a_broken_relation_loses_its_policy_at_once():
     out = run(ON.relation_broken(SCRAPER), state(MESH, SCRAPER, READER))
 
     assert policies_of(out, MESH) == [("reader", "prod")]
 
 
-def test_a_broken_identity_is_out_at_once():
-    scraper, who = related("metrics", ALIAS), identity(ALIAS, "scraper", "far")
+def test_a_broken_identity_loses_its_policy_at_once():
+    scraper, known = related("metrics", ALIAS), identity(ALIAS, "scraper", "far")
 
-    with_identity = run(ON.relation_changed(who), state(MESH, scraper, who))
-    without = run(ON.relation_broken(who), with_identity)
+    with_identity = run(ON.relation_changed(known), state(MESH, scraper, known))
+    without = run(ON.relation_broken(known), with_identity)
 
     assert policies_of(with_identity, MESH) == [("scraper", "far")]
     assert policies_of(without, MESH) == []
 
 
 class TestRemovedUnit:
-    """Juju breaks every relation for a unit that it removes, also if the application stays."""
+    """Juju breaks every relation of a unit that it removes, even if the application stays."""
 
     @pytest.mark.parametrize("relation", [MESH, SCRAPER], ids=["mesh", "policy"])
     def test_the_other_units_keep_labels_and_policies(
         self, cluster: SmallCluster, relation: testing.Relation
     ):
         joined = run(ON.config_changed(), state(MESH, SCRAPER, READER))
-        gone = consumer(unit=1)
+        removed = consumer(unit=1)
 
-        out = gone.run(ON.relation_broken(joined.get_relation(relation.id)), joined)
+        out = removed.run(ON.relation_broken(joined.get_relation(relation.id)), joined)
 
         assert out.get_relation(MESH.id) == joined.get_relation(MESH.id)
         assert cluster.pod_labels().items() >= LABELS.items()
@@ -170,7 +172,7 @@ class TestRemovedUnit:
         assert cluster.pod_labels().items() >= LABELS.items()
         assert cluster.ledger() is None
 
-    def test_a_unit_that_stays_takes_the_labels_off(self, cluster: SmallCluster):
+    def test_a_unit_that_stays_removes_the_labels(self, cluster: SmallCluster):
         joined = run(ON.config_changed(), state(MESH, SCRAPER, READER))
 
         run(ON.relation_broken(joined.get_relation(MESH.id)), joined)
@@ -179,7 +181,7 @@ class TestRemovedUnit:
         assert cluster.ledger() is None
 
 
-def test_update_service_mesh_may_be_called_by_a_charm():
+def test_a_charm_can_call_update_service_mesh():
     charm = consumer()
     with charm(charm.on.start(), state(MESH, SCRAPER)) as manager:
         manager.charm.mesh.update_service_mesh()
@@ -188,33 +190,33 @@ def test_update_service_mesh_may_be_called_by_a_charm():
     assert policies_of(out, MESH) == [("scraper", "prod")]
 
 
-class TestWhatTheMeshPublished:
-    def asked(self, relation: testing.Relation) -> tuple[dict[str, str], MeshType | None, bool]:
+class TestPublishedByTheMesh:
+    def read(self, relation: testing.Relation) -> tuple[dict[str, str], MeshType | None, bool]:
         charm = consumer()
         with charm(charm.on.start(), state(relation)) as manager:
             consumed = manager.charm.mesh
             return consumed.labels(), consumed.mesh_type(), consumed.enabled
 
-    def test_all(self):
-        assert self.asked(MESH) == (LABELS, MeshType.istio, True)
+    def test_labels_and_mesh_type_are_read(self):
+        assert self.read(MESH) == (LABELS, MeshType.istio, True)
 
-    def test_version_02_has_labels_alone(self):
-        assert self.asked(mesh(labels=json.dumps(LABELS))) == (LABELS, None, True)
+    def test_version_02_publishes_labels_only(self):
+        assert self.read(mesh(labels=json.dumps(LABELS))) == (LABELS, None, True)
 
-    def test_an_unknown_kind_and_an_unknown_key(self):
+    def test_an_unknown_mesh_type_and_an_unknown_key_are_ignored(self):
         strange = mesh(labels=json.dumps(LABELS), mesh_type='"linkerd"', more="{")
 
-        assert self.asked(strange) == (LABELS, None, True)
+        assert self.read(strange) == (LABELS, None, True)
 
     @pytest.mark.parametrize("labels", ["", "{", "[]", '{"a": 1}', "[" * 100_000])
-    def test_labels_that_cannot_be_read(self, labels: str):
-        assert self.asked(mesh(labels=labels)) == ({}, None, True)
+    def test_malformed_labels_are_ignored(self, labels: str):
+        assert self.read(mesh(labels=labels)) == ({}, None, True)
 
-    def test_nothing_yet(self):
-        assert self.asked(mesh()) == ({}, None, True)
+    def test_an_empty_databag_has_no_labels(self):
+        assert self.read(mesh()) == ({}, None, True)
 
-    def test_no_mesh(self):
-        assert self.asked(SCRAPER) == ({}, None, False)
+    def test_without_a_mesh_it_is_not_enabled(self):
+        assert self.read(SCRAPER) == ({}, None, False)
 
 
 class TestStatus:
@@ -222,24 +224,24 @@ class TestStatus:
         out = run(getattr(ON, event)(), before)
         return out.unit_status.name, out.unit_status.message
 
-    def test_on_the_mesh(self):
+    def test_on_the_mesh_it_is_active(self):
         assert self.status(state(MESH)) == ("active", "")
 
-    def test_without_a_mesh(self):
+    def test_without_a_mesh_it_is_active_and_says_so(self):
         assert self.status(state()) == ("active", "not on a service mesh")
 
-    def test_labels_by_hand(self):
+    def test_without_auto_join_labels_are_left_to_the_charm(self):
         before = state(MESH, config=BY_HAND)
 
         assert self.status(before) == ("active", "mesh labels are left to the charm")
 
-    def test_before_the_mesh_published(self, cluster: SmallCluster):
+    def test_it_waits_until_the_mesh_has_published_labels(self, cluster: SmallCluster):
         name, message = self.status(state(mesh()))
 
         assert (name, message) == ("waiting", "waiting for mesh to publish its labels")
         assert cluster.calls() == []
 
-    def test_not_trusted(self, cluster: SmallCluster):
+    def test_without_trust_it_is_blocked(self, cluster: SmallCluster):
         cluster.distrust()
 
         name, message = self.status(state(MESH))
@@ -250,7 +252,7 @@ class TestStatus:
         )
 
     @pytest.mark.parametrize("code", [409, 429, 500, 503])
-    def test_kubernetes_fails(self, code: int, cluster: SmallCluster):
+    def test_it_waits_if_kubernetes_fails(self, code: int, cluster: SmallCluster):
         cluster.fail(code)
 
         name, message = self.status(state(MESH))
@@ -258,7 +260,7 @@ class TestStatus:
         assert name == "waiting"
         assert message == f"could not get configmaps/{LEDGER} ({code}), will try again"
 
-    def test_the_connection_drops(self, cluster: SmallCluster):
+    def test_it_waits_if_the_connection_drops(self, cluster: SmallCluster):
         cluster.drop()
 
         name, message = self.status(state(MESH))
@@ -266,33 +268,33 @@ class TestStatus:
         assert name == "waiting"
         assert message.startswith("Kubernetes is away")
 
-    def test_there_is_no_kubernetes(self, monkeypatch: pytest.MonkeyPatch):
+    def test_it_waits_if_there_is_no_kubeconfig(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("KUBECONFIG", "/nowhere")
 
         name, message = self.status(state(MESH))
 
         assert (name, message) == ("waiting", "Kubernetes is away (ConfigError), will try again")
 
-    def test_it_is_remembered_where_nothing_is_reconciled(self, cluster: SmallCluster):
+    def test_an_error_stays_until_the_next_reconciliation(self, cluster: SmallCluster):
         cluster.distrust()
         failed = run(ON.config_changed(), state(MESH))
 
         assert self.status(failed, "start")[0] == "blocked"
 
-    def test_it_is_forgotten_when_all_is_well(self, cluster: SmallCluster):
+    def test_an_error_is_cleared_by_a_reconciliation_that_succeeds(self, cluster: SmallCluster):
         cluster.fail(503)
         failed = run(ON.config_changed(), state(MESH))
         cluster.recover()
 
         assert self.status(failed, "update_status") == ("active", "")
 
-    def test_it_is_forgotten_with_the_lead(self, cluster: SmallCluster):
+    def test_an_error_is_cleared_when_leadership_is_lost(self, cluster: SmallCluster):
         cluster.distrust()
         failed = run(ON.config_changed(), state(MESH))
 
         assert self.status(replace(failed, leader=False)) == ("active", "")
 
-    def test_a_label_that_is_somebody_elses(self, cluster: SmallCluster):
+    def test_a_label_that_a_user_has_set_is_named(self, cluster: SmallCluster):
         cluster.label_pods(**{"istio.io/dataplane-mode": "none"})
 
         assert self.status(state(MESH)) == (
@@ -300,7 +302,7 @@ class TestStatus:
             "label istio.io/dataplane-mode=none on StatefulSet producer was set by somebody else",
         )
 
-    def test_there_is_nothing_to_label(self, cluster: SmallCluster):
+    def test_it_waits_if_there_is_no_stateful_set(self, cluster: SmallCluster):
         cluster.store.delete("StatefulSet", MODEL, APP)
 
         name, message = self.status(state(MESH))
@@ -309,7 +311,7 @@ class TestStatus:
         assert message == "there is no StatefulSet producer to label, will try again"
 
     @pytest.mark.parametrize("content", ["<html>", ""])
-    def test_a_proxy_answers_for_kubernetes(self, content: str, cluster: SmallCluster):
+    def test_it_waits_if_a_proxy_answers_without_json(self, content: str, cluster: SmallCluster):
         cluster.go_through(lambda request, handle: Answer(200, content))
 
         name, message = self.status(state(MESH))
@@ -317,7 +319,7 @@ class TestStatus:
         assert name == "waiting"
         assert message == "Kubernetes did not answer with JSON, will try again"
 
-    def test_a_label_that_is_jujus(self):
+    def test_a_label_that_juju_owns_is_named(self):
         before = state(ambient(**{"app.kubernetes.io/name": "victim"}))
 
         assert self.status(before) == ("active", "label app.kubernetes.io/name is Juju's")
@@ -341,7 +343,7 @@ class TestTwoMeshes:
         assert policies_of(out, first) == [("scraper", "prod")]
         assert out.get_relation(second.id).local_app_data == {}
 
-    def test_the_second_one_gets_them_if_the_first_is_removed(self, cluster: SmallCluster):
+    def test_the_second_one_gets_them_once_the_first_is_removed(self, cluster: SmallCluster):
         first, second = ambient(), ambient(other="1")
         before = run(ON.relation_created(second), state(first, second, SCRAPER))
 
@@ -364,7 +366,7 @@ def test_a_charm_in_a_harness_without_a_model_name_starts():
         harness.cleanup()
 
 
-def test_ops_before_2_20_cannot_tell_a_remote_model(monkeypatch: pytest.MonkeyPatch):
+def test_ops_before_2_20_takes_every_relation_for_local(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(ops.Relation, "remote_model")
 
     out = run(ON.relation_created(SCRAPER), state(MESH, SCRAPER))
@@ -372,7 +374,7 @@ def test_ops_before_2_20_cannot_tell_a_remote_model(monkeypatch: pytest.MonkeyPa
     assert policies_of(out, MESH) == [("scraper", "prod")]
 
 
-def test_importing_it_does_not_import_lightkube():
+def test_importing_the_library_does_not_import_lightkube():
     program = "import sys, charms.istio_beacon_k8s.v0.service_mesh as _; print(*sys.modules)"
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -382,7 +384,7 @@ def test_importing_it_does_not_import_lightkube():
     assert "lightkube" not in loaded
 
 
-def test_a_policy_for_an_endpoint_that_is_not_declared_names_it():
+def test_an_undeclared_endpoint_in_a_policy_is_an_error():
     class Misspelt(ConsumerCharm):
         policies = (UnitPolicy(relation="dta"),)
 

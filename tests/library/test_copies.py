@@ -1,4 +1,4 @@
-"""The library is one: equal copies, with those that use it, of the original with its owner."""
+"""Every charm that uses the library has an exact copy of the owner's original."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ ORIGINAL = CHARMS / "stub-mesh-k8s" / LIBRARY
 
 
 @pytest.mark.parametrize("charm", ["metrics-producer-k8s", "metrics-scraper-k8s"])
-def test_a_copy_is_the_original_byte_for_byte(charm: str):
+def test_a_copy_equals_the_original_byte_for_byte(charm: str):
     copy = CHARMS / charm / LIBRARY
 
     assert copy.read_bytes() == ORIGINAL.read_bytes(), "run: tox -e vendor"
 
 
-def test_no_charm_knows_the_rehearsal():
+def test_no_charm_mentions_the_rehearsal():
     sources = [path for path in CHARMS.rglob("*.py") if ".venv" not in path.parts]
 
     assert len(sources) > 20

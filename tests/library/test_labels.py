@@ -1,4 +1,4 @@
-"""Joining and leaving: which labels are set, in which order, and whose are left alone."""
+"""Joining and leaving: which labels are set, in which order, and which are left alone."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ from charms.istio_beacon_k8s.v0.service_mesh import (
 )
 
 ON = testing.CharmEvents()
-JUJUS = {"app.kubernetes.io/name": APP}
+JUJU_LABELS = {"app.kubernetes.io/name": APP}
 
 
 def reconcile(labels: Mapping[str, str]) -> dict[str, str]:
@@ -31,34 +31,34 @@ class TestReconcile:
     def test_labels_are_put_on_pods_and_service(self, cluster: SmallCluster):
         assert reconcile({"mesh": "on"}) == {}
 
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on"}
         assert cluster.service_labels() == {"mesh": "on"}
         assert cluster.ledger() == {"mesh": "on"}
 
-    def test_labels_no_longer_wanted_are_removed(self, cluster: SmallCluster):
+    def test_earlier_labels_that_are_now_omitted_are_removed(self, cluster: SmallCluster):
         reconcile({"mesh": "on", "old": "1"})
 
         reconcile({"mesh": "on", "new": "2"})
 
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "on", "new": "2"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on", "new": "2"}
         assert cluster.service_labels() == {"mesh": "on", "new": "2"}
         assert cluster.ledger() == {"mesh": "on", "new": "2"}
 
-    def test_no_labels_remove_all_and_the_ledger(self, cluster: SmallCluster):
+    def test_an_empty_set_removes_the_labels_and_the_ledger(self, cluster: SmallCluster):
         reconcile({"mesh": "on"})
 
         reconcile({})
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.service_labels() == {}
         assert cluster.ledger() is None
 
-    def test_no_labels_ever_is_one_read(self, cluster: SmallCluster):
+    def test_without_labels_and_ledger_it_makes_one_read(self, cluster: SmallCluster):
         reconcile({})
 
         assert cluster.calls() == ["get configmaps"]
 
-    def test_nothing_to_change_is_three_reads(self, cluster: SmallCluster):
+    def test_unchanged_labels_take_three_reads(self, cluster: SmallCluster):
         reconcile({"mesh": "on"})
         cluster.forget_calls()
 
@@ -66,7 +66,7 @@ class TestReconcile:
 
         assert cluster.calls() == ["get configmaps", "get statefulsets", "get services"]
 
-    def test_the_ledger_is_written_before_and_after(self, cluster: SmallCluster):
+    def test_the_ledger_is_written_before_and_after_the_labels(self, cluster: SmallCluster):
         reconcile({"old": "1"})
         cluster.forget_calls()
 
@@ -79,7 +79,7 @@ class TestReconcile:
             "patch configmaps",
         ]
 
-    def test_the_ledger_has_old_and_new_before_the_effect(self, cluster: SmallCluster):
+    def test_the_ledger_has_old_and_new_labels_before_the_pods(self, cluster: SmallCluster):
         reconcile({"old": "1"})
         cluster.drop(at_write=1)
 
@@ -87,7 +87,7 @@ class TestReconcile:
             reconcile({"new": "2"})
 
         assert cluster.ledger() == {"old": "1", "new": "2"}
-        assert cluster.pod_labels() == {**JUJUS, "old": "1"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "old": "1"}
 
     def test_drift_is_repaired(self, cluster: SmallCluster):
         reconcile({"mesh": "on"})
@@ -96,11 +96,11 @@ class TestReconcile:
 
         reconcile({"mesh": "on"})
 
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on"}
         assert cluster.writes() == ["patch statefulsets"]
 
     @pytest.mark.parametrize("missing", ["StatefulSet", "Service"])
-    def test_what_is_gone_is_no_hindrance(self, missing: str, cluster: SmallCluster):
+    def test_a_missing_object_does_not_stop_the_removal(self, missing: str, cluster: SmallCluster):
         reconcile({"mesh": "on"})
         cluster.store.delete(missing, MODEL, APP)
 
@@ -129,27 +129,27 @@ def test_a_crash_at_any_write_leaves_nothing_behind(
 
     reconcile(after)
 
-    assert cluster.pod_labels() == {**JUJUS, **after}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **after}
     assert cluster.service_labels() == after
     assert cluster.ledger() == (after or None)
 
 
 class TestLeftAlone:
-    def test_what_somebody_else_set(self, cluster: SmallCluster):
+    def test_a_label_that_a_user_has_set_is_kept(self, cluster: SmallCluster):
         cluster.label_pods(mesh="mine")
 
         left_alone = reconcile({"mesh": "on", "other": "1"})
 
         assert list(left_alone) == ["mesh"]
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "mine", "other": "1"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "mine", "other": "1"}
 
-    def test_what_somebody_changed_since(self, cluster: SmallCluster):
+    def test_a_label_that_a_user_has_changed_is_kept(self, cluster: SmallCluster):
         reconcile({"mesh": "on"})
         cluster.label_pods(mesh="mine")
 
         reconcile({})
 
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "mine"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "mine"}
         assert cluster.service_labels() == {}
 
     @pytest.mark.parametrize(
@@ -162,18 +162,18 @@ class TestLeftAlone:
             "controller.juju.is/x",
         ],
     )
-    def test_what_is_jujus(self, key: str, cluster: SmallCluster):
+    def test_a_label_that_juju_owns_is_not_set(self, key: str, cluster: SmallCluster):
         assert list(reconcile({key: "1"})) == [key]
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.writes() == []
 
-    def test_a_label_of_kubernetes_that_juju_does_not_use_is_set(self, cluster: SmallCluster):
+    def test_a_kubernetes_label_that_juju_does_not_use_is_set(self, cluster: SmallCluster):
         part_of = {"app.kubernetes.io/part-of": "loki"}
 
         assert reconcile(part_of) == {}
 
-        assert cluster.pod_labels() == {**JUJUS, **part_of}
+        assert cluster.pod_labels() == {**JUJU_LABELS, **part_of}
 
     def test_each_label_that_is_not_set_is_logged(
         self, cluster: SmallCluster, caplog: pytest.LogCaptureFixture
@@ -185,19 +185,19 @@ class TestLeftAlone:
         assert "Not set: label 'a b' is not legal" in caplog.text
         assert "good" not in caplog.text
 
-    def test_what_is_in_a_selector(self, cluster: SmallCluster):
+    def test_a_label_in_a_selector_is_not_changed(self, cluster: SmallCluster):
         cluster.select_pods(role="primary")
 
         assert list(reconcile({"role": "other"})) == ["role"]
 
         assert cluster.writes() == []
 
-    def test_what_is_in_a_selector_though_the_ledger_has_it(self, cluster: SmallCluster):
-        cluster.put_ledger(labels=json.dumps(JUJUS))
+    def test_a_label_in_a_selector_is_kept_despite_the_ledger(self, cluster: SmallCluster):
+        cluster.put_ledger(labels=json.dumps(JUJU_LABELS))
 
         reconcile({})
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
 
     @pytest.mark.parametrize(
         ("key", "value"),
@@ -215,33 +215,33 @@ class TestLeftAlone:
             ("a", "x\n"),
         ],
     )
-    def test_what_is_not_legal(self, key: str, value: str, cluster: SmallCluster):
+    def test_an_illegal_label_is_not_set(self, key: str, value: str, cluster: SmallCluster):
         assert list(reconcile({key: value, "good": "1"})) == [key]
 
-        assert cluster.pod_labels() == {**JUJUS, "good": "1"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "good": "1"}
 
     @pytest.mark.parametrize(
         ("key", "value"),
         [("a", ""), ("A_b.c-d", "A_b.c-d"), ("x.io/a", "1"), ("a" * 63, "x" * 63)],
     )
-    def test_what_is_legal_is_not(self, key: str, value: str, cluster: SmallCluster):
+    def test_a_legal_label_is_set(self, key: str, value: str, cluster: SmallCluster):
         assert reconcile({key: value}) == {}
 
-        assert cluster.pod_labels() == {**JUJUS, key: value}
+        assert cluster.pod_labels() == {**JUJU_LABELS, key: value}
 
 
 class TestLedger:
-    def test_one_of_the_published_library_is_taken_over(self, cluster: SmallCluster):
+    def test_a_ledger_of_the_published_library_is_adopted(self, cluster: SmallCluster):
         cluster.put_ledger(labels='{"mesh": "on", "old": "1"}')
         cluster.label_pods(mesh="on", old="1")
 
         reconcile({"mesh": "on"})
 
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on"}
         assert cluster.ledger() == {"mesh": "on"}
 
     @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"a": 1}'])
-    def test_a_damaged_one_is_rebuilt(
+    def test_a_damaged_ledger_is_rebuilt(
         self, damaged: str, cluster: SmallCluster, caplog: pytest.LogCaptureFixture
     ):
         cluster.put_ledger(labels=damaged)
@@ -251,7 +251,7 @@ class TestLedger:
             reconcile({"mesh": "on"})
 
         assert cluster.ledger() == {"mesh": "on"}
-        assert cluster.pod_labels() == {**JUJUS, "mesh": "on", "lost": "1"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on", "lost": "1"}
         assert f"ConfigMap {LEDGER} is damaged" in caplog.text
 
     def test_a_null_of_the_first_published_versions_is_dropped(self, cluster: SmallCluster):
@@ -260,10 +260,10 @@ class TestLedger:
 
         reconcile({})
 
-        assert cluster.pod_labels() == {**JUJUS, "removed": "1"}
+        assert cluster.pod_labels() == {**JUJU_LABELS, "removed": "1"}
         assert cluster.ledger() is None
 
-    def test_an_empty_one_is_none(self, cluster: SmallCluster):
+    def test_an_empty_ledger_counts_as_none(self, cluster: SmallCluster):
         cluster.put_ledger()
 
         reconcile({"mesh": "on"})
@@ -277,36 +277,34 @@ class TestConsumerLeaves:
         out = consumer().run(ON.relation_changed(relation), state(relation))
         return out, out.get_relation(relation.id)
 
-    def test_with_the_relation(self, cluster: SmallCluster):
+    def test_it_leaves_when_the_relation_is_removed(self, cluster: SmallCluster):
         joined, relation = self.joined()
 
         consumer().run(ON.relation_broken(relation), joined)
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.service_labels() == {}
         assert cluster.ledger() is None
 
-    def test_when_auto_join_is_turned_off(self, cluster: SmallCluster):
+    def test_it_leaves_when_auto_join_is_turned_off(self, cluster: SmallCluster):
         joined, _ = self.joined()
 
         consumer().run(ON.config_changed(), replace(joined, config={"auto-join": False}))
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.ledger() is None
 
-    def test_when_a_new_revision_no_longer_joins(self, cluster: SmallCluster):
+    def test_it_leaves_when_a_new_revision_does_not_join(self, cluster: SmallCluster):
         self.joined()
         new_pod = state(ambient(), config={"auto-join": False})
 
         out = consumer().run(ON.upgrade_charm(), new_pod)
 
         assert out.unit_status.name == "active"
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.ledger() is None
 
-    def test_when_a_new_revision_no_longer_joins_and_kubernetes_is_away(
-        self, cluster: SmallCluster
-    ):
+    def test_a_revision_that_does_not_join_leaves_after_a_failure(self, cluster: SmallCluster):
         self.joined()
         cluster.fail(503)
         away = consumer().run(ON.upgrade_charm(), state(ambient(), config={"auto-join": False}))
@@ -315,31 +313,31 @@ class TestConsumerLeaves:
         out = consumer().run(ON.update_status(), away)
 
         assert (away.unit_status.name, out.unit_status.name) == ("waiting", "active")
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
 
-    def test_without_a_word_when_no_revision_was_trusted(self, cluster: SmallCluster):
+    def test_a_revision_that_was_never_trusted_reports_nothing(self, cluster: SmallCluster):
         cluster.distrust()
 
         out = consumer().run(ON.upgrade_charm(), state(ambient(), config={"auto-join": False}))
 
         assert out.unit_status == testing.ActiveStatus("mesh labels are left to the charm")
 
-    def test_not_when_auto_join_was_never_on(self, cluster: SmallCluster):
+    def test_it_makes_no_calls_if_auto_join_was_never_on(self, cluster: SmallCluster):
         relation = ambient()
 
         consumer().run(ON.config_changed(), state(relation, config={"auto-join": False}))
 
         assert cluster.calls() == []
 
-    def test_not_while_the_mesh_says_nothing(self, cluster: SmallCluster):
+    def test_it_stays_while_the_mesh_publishes_nothing(self, cluster: SmallCluster):
         joined, relation = self.joined()
         silent = replace(joined, relations={replace(ambient(), id=relation.id, remote_app_data={})})
 
         consumer().run(ON.update_status(), silent)
 
-        assert cluster.pod_labels() == {**JUJUS, **LABELS}
+        assert cluster.pod_labels() == {**JUJU_LABELS, **LABELS}
 
-    def test_later_when_kubernetes_is_away(self, cluster: SmallCluster):
+    def test_it_leaves_later_if_kubernetes_fails(self, cluster: SmallCluster):
         joined, relation = self.joined()
         cluster.fail(503)
         left = consumer().run(ON.relation_broken(relation), joined)
@@ -349,11 +347,11 @@ class TestConsumerLeaves:
 
         assert left.unit_status.name == "waiting"
         assert out.unit_status.name == "active"
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.ledger() is None
 
     @pytest.mark.parametrize("leader", [True, False])
-    def test_in_a_new_pod_that_knows_nothing_of_it(self, leader: bool, cluster: SmallCluster):
+    def test_it_leaves_in_a_new_pod_without_stored_state(self, leader: bool, cluster: SmallCluster):
         joined, relation = self.joined()
         cluster.fail(503)
         consumer().run(ON.relation_broken(relation), joined)
@@ -363,17 +361,17 @@ class TestConsumerLeaves:
         out = consumer().run(ON.leader_elected(), replace(new_pod, leader=True))
 
         assert out.unit_status == testing.ActiveStatus("not on a service mesh")
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
         assert cluster.ledger() is None
 
-    def test_in_a_new_pod_that_runs_the_hook_again(self, cluster: SmallCluster):
+    def test_it_leaves_in_a_new_pod_that_reruns_the_hook(self, cluster: SmallCluster):
         _, relation = self.joined()
 
         consumer().run(ON.relation_broken(relation), state(relation))
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
 
-    def test_under_a_new_leader(self, cluster: SmallCluster):
+    def test_it_leaves_under_a_new_leader(self, cluster: SmallCluster):
         self.joined()
         relation = ambient()
         follower = consumer().run(ON.relation_changed(relation), state(relation, leader=False))
@@ -381,9 +379,9 @@ class TestConsumerLeaves:
         left = replace(follower, relations=set(), leader=True)
         consumer().run(ON.leader_elected(), left)
 
-        assert cluster.pod_labels() == JUJUS
+        assert cluster.pod_labels() == JUJU_LABELS
 
-    def test_and_does_not_ask_again(self, cluster: SmallCluster):
+    def test_it_makes_no_calls_after_it_has_left(self, cluster: SmallCluster):
         joined, relation = self.joined()
         left = consumer().run(ON.relation_broken(relation), joined)
         cluster.forget_calls()
@@ -392,7 +390,7 @@ class TestConsumerLeaves:
 
         assert cluster.calls() == []
 
-    def test_without_a_word_when_it_was_never_trusted(self, cluster: SmallCluster):
+    def test_it_leaves_without_an_error_if_it_was_never_trusted(self, cluster: SmallCluster):
         cluster.distrust()
         joined, relation = self.joined()
 
@@ -400,7 +398,7 @@ class TestConsumerLeaves:
 
         assert (joined.unit_status.name, left.unit_status.name) == ("blocked", "active")
 
-    def test_blocked_when_it_is_no_longer_trusted(self, cluster: SmallCluster):
+    def test_leaving_is_blocked_if_trust_was_removed(self, cluster: SmallCluster):
         joined, relation = self.joined()
         cluster.distrust()
 

@@ -1,4 +1,4 @@
-"""What the policies of a charm mean for those who are related, and how that looks on the wire."""
+"""The policies of a charm, applied to its related applications and written to the wire."""
 
 import json
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def test_unit_policy_without_ports_has_no_endpoints():
     assert policy.endpoints == []
 
 
-def test_a_service_is_named_where_given():
+def test_a_service_in_a_policy_is_on_the_wire():
     given = AppPolicy(relation="data", endpoints=[Endpoint()], service="producer-lb")
 
     [policy] = build(given, to=(related("data", "reader"),))
@@ -78,11 +78,11 @@ def test_a_service_is_named_where_given():
     assert policy.target_service == "producer-lb"
 
 
-def test_nobody_related_gets_nothing():
+def test_without_related_applications_there_are_no_policies():
     assert build(SCRAPE, SCRAPE_UNITS, to=(related("data", "reader"),)) == []
 
 
-def test_order_is_that_of_the_charm_then_of_relation_ids():
+def test_policies_are_in_the_charms_order_then_by_relation_id():
     later, earlier = related("metrics", "zeta", id=7), related("metrics", "alpha", id=11)
 
     policies = build(SCRAPE_UNITS, SCRAPE, to=(earlier, later))
@@ -95,13 +95,13 @@ def test_order_is_that_of_the_charm_then_of_relation_ids():
     ]
 
 
-def test_the_same_twice_is_there_once():
+def test_equal_policies_are_there_once():
     twice = (related("metrics", "scraper", id=1), related("metrics", "scraper", id=2))
 
     assert len(build(SCRAPE, SCRAPE, to=twice)) == 1
 
 
-def test_identity_replaces_the_alias():
+def test_an_identity_replaces_the_alias():
     identities = {ALIAS: CMRData(app_name="scraper", juju_model_name="far")}
 
     [policy] = build(SCRAPE, to=(related("metrics", ALIAS),), identities=identities)
@@ -109,13 +109,13 @@ def test_identity_replaces_the_alias():
     assert (policy.source_app_name, policy.source_namespace) == ("scraper", "far")
 
 
-def test_alias_without_identity_gets_nothing():
+def test_an_alias_without_an_identity_gets_no_policy():
     identities = {ALIAS[:-1] + "0": CMRData(app_name="scraper", juju_model_name="far")}
 
     assert build(SCRAPE, to=(related("metrics", ALIAS),), identities=identities) == []
 
 
-def test_policy_is_app_policy_with_a_warning():
+def test_policy_equals_app_policy_and_warns():
     with pytest.warns(DeprecationWarning, match="AppPolicy"):
         old = Policy(relation="metrics", endpoints=[GET_METRICS])
 
@@ -124,7 +124,7 @@ def test_policy_is_app_policy_with_a_warning():
     )
 
 
-def test_entry_of_version_02_is_read():
+def test_a_policy_of_version_02_is_read():
     old = {k: v for k, v in entry().items() if k not in ("target_selector_labels", "target_type")}
 
     assert MeshPolicy.model_validate(old).target_type is PolicyTargetType.app
@@ -139,7 +139,7 @@ def test_entry_of_version_02_is_read():
         {"target_type": "unit", "target_app_name": None, "target_selector_labels": {"a": "b"}},
     ],
 )
-def test_target_that_fits_its_type(target: dict[str, Any]):
+def test_a_target_that_fits_its_type_is_accepted(target: dict[str, Any]):
     assert MeshPolicy.model_validate(entry(**target))
 
 
@@ -152,12 +152,12 @@ def test_target_that_fits_its_type(target: dict[str, Any]):
         ({"target_type": "unit", "target_selector_labels": {"a": "b"}}, "cannot have both"),
     ],
 )
-def test_target_that_does_not_fit_its_type(target: dict[str, Any], reason: str):
+def test_a_target_that_does_not_fit_its_type_is_refused(target: dict[str, Any], reason: str):
     with pytest.raises(pydantic.ValidationError, match=reason):
         MeshPolicy.model_validate(entry(**target))
 
 
-class TestStrictWhereAnAuthorWrites:
+class TestStrictForCharmAuthors:
     @pytest.mark.parametrize(
         ("model", "arguments", "fields"),
         [
@@ -173,7 +173,7 @@ class TestStrictWhereAnAuthorWrites:
         ],
     )
     @pytest.mark.filterwarnings("ignore:Policy is deprecated")
-    def test_an_unknown_field_is_refused_with_the_known_ones(
+    def test_an_unknown_field_is_refused_and_known_ones_are_named(
         self, model: type[pydantic.BaseModel], arguments: dict[str, Any], fields: str
     ):
         unknown = list(arguments)[-1] if model is not Policy else "endpoint"
@@ -221,7 +221,7 @@ class TestStrictWhereAnAuthorWrites:
         with pytest.raises(pydantic.ValidationError, match=r"(?s)paths.*a path begins with"):
             Endpoint(paths=[path])
 
-    def test_an_empty_endpoint_allows_all(self):
+    def test_an_empty_endpoint_allows_every_call(self):
         [policy] = build(
             AppPolicy(relation="data", endpoints=[Endpoint()]), to=(related("data", "reader"),)
         )
@@ -241,7 +241,7 @@ class TestStrictWhereAnAuthorWrites:
         assert from_json.paths == endpoint.get("paths")
 
     @pytest.mark.parametrize("labels", [{"a b": "c"}, {"a": "b c"}, {"": "a"}, {"a": "x" * 64}])
-    def test_a_selector_that_kubernetes_refuses_is_refused(self, labels: dict[str, str]):
+    def test_an_illegal_label_in_a_selector_is_refused(self, labels: dict[str, str]):
         unit = {"target_type": "unit", "target_app_name": None, "target_selector_labels": labels}
 
         with pytest.raises(pydantic.ValidationError, match="is not a label of Kubernetes"):
@@ -253,31 +253,31 @@ BAD_NAMES = ["", "*", "a*", "a/b", "a b", "-a", "a-", ".a", "a\n", "é", "x" * 6
 
 
 @pytest.mark.parametrize("name", GOOD_NAMES)
-def test_names_that_are_names(name: str):
+def test_a_valid_name_is_accepted(name: str):
     assert CMRData(app_name=name, juju_model_name=name).app_name == name
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("field", ["app_name", "juju_model_name"])
-def test_names_that_are_none(field: str, name: str):
+def test_an_invalid_name_is_refused(field: str, name: str):
     identity = {"app_name": "scraper", "juju_model_name": "far", field: name}
     with pytest.raises(pydantic.ValidationError, match="should match pattern"):
         CMRData.model_validate(identity)
 
 
 @pytest.mark.parametrize("port", [1, 65535])
-def test_ports_that_are_ports(port: int):
+def test_a_valid_port_is_accepted(port: int):
     assert Endpoint(ports=[port]).ports == [port]
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1])
-def test_ports_that_are_none(port: int):
+def test_an_invalid_port_is_refused(port: int):
     with pytest.raises(pydantic.ValidationError):
         Endpoint(ports=[port])
 
 
 @pytest.mark.parametrize("data", ["", "{", "[]", '{"app_name": "*", "juju_model_name": "far"}'])
-def test_an_identity_that_is_none_leaves_the_others(data: str):
+def test_an_invalid_identity_does_not_affect_the_others(data: str):
     good = json.dumps({"app_name": "scraper", "juju_model_name": "far"})
     relations = (
         related("provide-cmr-mesh", "bad", remote_app_data={"cmr_data": data}),

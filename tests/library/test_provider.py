@@ -1,4 +1,4 @@
-"""The provider: what it publishes, whom it believes, and what it refuses."""
+"""The provider: its relation data, and the policies that it accepts or refuses."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ops import testing
-from small_charms import ALIAS, Event, asks, entry, provider, related, state
+from small_charms import ALIAS, Event, entry, provider, related, requesting, state
 
 from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy, Refusal, Review
 
@@ -22,7 +22,7 @@ EVENTS: list[Event] = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.path)
 class TestPublishes:
-    def test_labels_and_kind_byte_for_byte(self, event: Event):
+    def test_it_publishes_labels_and_mesh_type_byte_for_byte(self, event: Event):
         out = provider().run(event, state(CONSUMER))
 
         assert out.get_relation(CONSUMER.id).local_app_data == {
@@ -30,13 +30,13 @@ class TestPublishes:
             "mesh_type": '"istio"',
         }
 
-    def test_nothing_when_it_does_not_lead(self, event: Event):
+    def test_a_non_leader_publishes_nothing(self, event: Event):
         out = provider().run(event, state(CONSUMER, leader=False))
 
         assert out.get_relation(CONSUMER.id).local_app_data == {}
 
 
-def test_a_change_of_labels_reaches_all():
+def test_changed_labels_reach_every_relation():
     relations = CONSUMER, related("service-mesh", "scraper")
 
     out = provider().run(ON.config_changed(), state(*relations, config={"labels": '{"mesh": "b"}'}))
@@ -45,7 +45,7 @@ def test_a_change_of_labels_reaches_all():
     assert published == ['{"mesh": "b"}'] * 2
 
 
-def test_a_label_that_kubernetes_refuses_is_not_published(caplog: pytest.LogCaptureFixture):
+def test_an_illegal_label_is_not_published(caplog: pytest.LogCaptureFixture):
     labels = {"labels": json.dumps({"mesh": "a", "model": "m" * 64})}
 
     out = provider().run(ON.config_changed(), state(CONSUMER, config=labels))
@@ -67,7 +67,7 @@ def review(*relations: testing.Relation) -> Review:
 
 
 def refusal(*relations: testing.Relation) -> Refusal:
-    """Return the one thing that is refused, when nothing is accepted."""
+    """Return the only refusal, after a check that nothing is accepted."""
     result = review(*relations)
     assert result.accepted == []
     [refused] = result.refused
@@ -80,17 +80,17 @@ GOOD = MeshPolicy.model_validate(entry())
 def test_policies_come_relation_by_relation():
     other = entry(target_app_name="other")
 
-    assert mesh_info(asks("producer", entry()), asks("other", other)) == [
+    assert mesh_info(requesting("producer", entry()), requesting("other", other)) == [
         GOOD,
         MeshPolicy.model_validate(other),
     ]
 
 
-def test_what_is_asked_for_in_order_stands():
-    assert review(asks("producer", entry())) == Review(accepted=[GOOD], refused=[])
+def test_a_correct_policy_is_accepted():
+    assert review(requesting("producer", entry())) == Review(accepted=[GOOD], refused=[])
 
 
-def test_nobody_asked():
+def test_without_policies_the_review_is_empty():
     assert review(CONSUMER) == Review(accepted=[], refused=[])
 
 
@@ -111,18 +111,18 @@ BAD_ENTRIES: list[Any] = [
 
 
 @pytest.mark.parametrize("bag", BAD_BAGS, ids=range(len(BAD_BAGS)))
-def test_a_bad_bag_costs_nothing_but_itself(bag: str):
+def test_a_malformed_databag_does_not_affect_the_others(bag: str):
     bad = related("service-mesh", "bad", remote_app_data={"policies": bag})
 
-    result = review(bad, asks("producer", entry()))
+    result = review(bad, requesting("producer", entry()))
 
-    assert result.accepted == mesh_info(bad, asks("producer", entry())) == [GOOD]
+    assert result.accepted == mesh_info(bad, requesting("producer", entry())) == [GOOD]
     assert [(each.app, each.entry) for each in result.refused] == [("bad", bag)]
 
 
 @pytest.mark.parametrize("bad", BAD_ENTRIES, ids=range(len(BAD_ENTRIES)))
-def test_a_bad_entry_costs_nothing_but_itself(bad: Any):
-    relation = asks("producer", bad, entry())
+def test_a_malformed_policy_does_not_affect_the_others(bad: Any):
+    relation = requesting("producer", bad, entry())
 
     result = review(relation)
 
@@ -130,9 +130,9 @@ def test_a_bad_entry_costs_nothing_but_itself(bad: Any):
     assert [(each.app, json.loads(each.entry)) for each in result.refused] == [("producer", bad)]
 
 
-def test_a_refusal_says_what_and_why_and_is_logged_once(caplog: pytest.LogCaptureFixture):
+def test_a_refusal_gives_its_reason_and_is_logged_once(caplog: pytest.LogCaptureFixture):
     charm = provider()
-    relation = asks("producer", entry(source_app_name="*"))
+    relation = requesting("producer", entry(source_app_name="*"))
     with (
         caplog.at_level(logging.WARNING),
         charm(charm.on.update_status(), state(relation)) as manager,
@@ -146,12 +146,14 @@ def test_a_refusal_says_what_and_why_and_is_logged_once(caplog: pytest.LogCaptur
     assert caplog.text.count("Refused a policy of producer") == 1
 
 
-def test_a_bag_of_nonsense_is_reported_whole_and_does_not_flood_the_log(
+def test_many_refusals_are_all_returned_and_partly_logged(
     caplog: pytest.LogCaptureFixture,
 ):
     bad = [entry(source_app_name=f"*{number}") for number in range(500)]
 
-    refused = review(asks("careless", *bad), asks("other", entry(source_app_name="*"))).refused
+    refused = review(
+        requesting("careless", *bad), requesting("other", entry(source_app_name="*"))
+    ).refused
 
     assert len(refused) == 501
     assert caplog.text.count("Refused a policy of careless") == 10
@@ -161,14 +163,14 @@ def test_a_bag_of_nonsense_is_reported_whole_and_does_not_flood_the_log(
 def test_a_refusal_has_the_policy_if_it_is_well_formed():
     bad, good = entry(source_app_name="*"), entry(target_app_name="victim")
 
-    malformed, overreaching = review(asks("producer", bad, good)).refused
+    malformed, overreaching = review(requesting("producer", bad, good)).refused
 
     assert malformed.policy is None
     assert overreaching.policy == MeshPolicy.model_validate(good)
 
 
 class TestTarget:
-    """A target is the sender's own, or the policy is refused."""
+    """A policy is refused unless its target belongs to the sender."""
 
     @pytest.mark.parametrize(
         "own",
@@ -186,8 +188,8 @@ class TestTarget:
             },
         ],
     )
-    def test_own(self, own: dict[str, Any]):
-        assert len(review(asks("producer", entry(**own))).accepted) == 1
+    def test_a_target_of_the_sender_is_accepted(self, own: dict[str, Any]):
+        assert len(review(requesting("producer", entry(**own))).accepted) == 1
 
     @pytest.mark.parametrize(
         ("others", "reason"),
@@ -219,25 +221,25 @@ class TestTarget:
             ),
         ],
     )
-    def test_of_others(self, others: dict[str, Any], reason: str):
+    def test_a_target_of_another_application_is_refused(self, others: dict[str, Any], reason: str):
         bad = entry(**others)
 
-        refused = refusal(asks("producer", bad), related("service-mesh", "victim"))
+        refused = refusal(requesting("producer", bad), related("service-mesh", "victim"))
 
         assert (refused.app, json.loads(refused.entry), refused.reason) == ("producer", bad, reason)
 
     def test_a_longer_name_is_another_application(self):
         service = entry(target_service="producer-b-lb")
 
-        refused = refusal(asks("producer", service), related("service-mesh", "producer-b"))
+        refused = refusal(requesting("producer", service), related("service-mesh", "producer-b"))
 
         assert "belongs to producer-b" in refused.reason
 
-    def test_mesh_info_does_not_ask_whose_it_is(self):
-        assert len(mesh_info(asks("producer", entry(target_app_name="victim")))) == 1
+    def test_mesh_info_does_not_check_targets(self):
+        assert len(mesh_info(requesting("producer", entry(target_app_name="victim")))) == 1
 
     @pytest.mark.parametrize("namespace", ["prod", "far", "istio-system"])
-    def test_of_a_sender_in_another_model(self, namespace: str):
-        assert refusal(asks(ALIAS, entry(target_namespace=namespace))).reason == (
+    def test_a_sender_in_another_model_is_refused(self, namespace: str):
+        assert refusal(requesting(ALIAS, entry(target_namespace=namespace))).reason == (
             "the sender is in another model: relate it to a mesh there"
         )

@@ -1,4 +1,4 @@
-"""How policies become AuthorizationPolicies, and how the cluster gets to have just these."""
+"""Rendering policies as AuthorizationPolicies, and bringing the cluster to exactly these."""
 
 import contextlib
 import logging
@@ -32,7 +32,7 @@ ALLOW_NOTHING = AuthorizationPolicy(metadata=ObjectMeta(name="allow-nothing"), s
 
 @pytest.fixture
 def make_manager() -> Iterator[Callable[..., PolicyResourceManager]]:
-    """Make managers of the application `mesh` in the model `prod`."""
+    """Yield a function that makes managers of the application `mesh` in the model `prod`."""
     charm = provider()
     with charm(charm.on.update_status(), state()) as running, contextlib.ExitStack() as clients:
 
@@ -61,7 +61,7 @@ class TestRendering:
             ({"target_app_name": None, "target_service": "lb"}, "lb"),
         ],
     )
-    def test_app(
+    def test_an_app_policy_targets_a_service(
         self, target: dict[str, Any], rendered: str, istio: SmallCluster, make_manager: Manager
     ):
         policy = MeshPolicy.model_validate(entry(**target))
@@ -91,7 +91,7 @@ class TestRendering:
             ({"target_app_name": None, "target_selector_labels": {"a": "b"}}, {"a": "b"}),
         ],
     )
-    def test_unit(
+    def test_a_unit_policy_selects_pods(
         self,
         target: dict[str, Any],
         rendered: dict[str, str],
@@ -111,14 +111,16 @@ class TestRendering:
         }
 
     @pytest.mark.parametrize("endpoints", [[], [{}], [{"ports": [1]}, {}], [{"paths": []}]])
-    def test_any_request(self, endpoints: list[Any], istio: SmallCluster, make_manager: Manager):
+    def test_an_endpoint_without_limits_allows_any_request(
+        self, endpoints: list[Any], istio: SmallCluster, make_manager: Manager
+    ):
         policy = MeshPolicy.model_validate(entry(endpoints=endpoints))
 
         [rule] = spec_of(policy, istio, make_manager())["rules"]
 
         assert set(rule) == {"from"}
 
-    def test_namespace_is_the_targets(self, istio: SmallCluster, make_manager: Manager):
+    def test_the_namespace_is_that_of_the_target(self, istio: SmallCluster, make_manager: Manager):
         istio.put_namespace("far")
         policy = MeshPolicy.model_validate(entry(target_namespace="far"))
 
@@ -135,19 +137,21 @@ class TestName:
         [name] = cluster.policies()
         return name
 
-    def test_says_who_may_call_whom(self, istio: SmallCluster, make_manager: Manager):
+    def test_a_name_contains_caller_and_target(self, istio: SmallCluster, make_manager: Manager):
         name = self.name(istio, make_manager())
 
         assert re.fullmatch(r"mesh-prod-policy-scraper-prod-producer-[0-9a-f]{8}", name)
 
-    def test_of_a_selector(self, istio: SmallCluster, make_manager: Manager):
+    def test_a_name_says_if_the_target_is_a_selector(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         target = {"target_app_name": None, "target_selector_labels": {"a": "b"}}
 
         name = self.name(istio, make_manager(), target_type="unit", endpoints=[], **target)
 
         assert name.startswith("mesh-prod-policy-scraper-prod-custom-selector-")
 
-    def test_does_not_depend_on_order(self, istio: SmallCluster, make_manager: Manager):
+    def test_a_name_does_not_depend_on_order(self, istio: SmallCluster, make_manager: Manager):
         one = {"ports": [1, 2], "methods": ["GET", "PUT"], "paths": ["/a", "/b"], "hosts": ["x"]}
         reverse = {key: values[::-1] for key, values in one.items()}
 
@@ -159,14 +163,14 @@ class TestName:
         assert len(names) == 1
 
     @pytest.mark.parametrize("other", [{"ports": [2]}, {"ports": [1], "paths": ["/a"]}])
-    def test_depends_on_content(
+    def test_a_name_depends_on_content(
         self, other: dict[str, Any], istio: SmallCluster, make_manager: Manager
     ):
         name = self.name(istio, make_manager(), endpoints=[{"ports": [1]}])
 
         assert self.name(istio, make_manager(), endpoints=[other]) != name
 
-    def test_is_legal_however_long_and_odd(self, istio: SmallCluster):
+    def test_a_name_made_of_long_and_odd_parts_is_legal(self, istio: SmallCluster):
         odd = "A." + "_" * 60 + "Z"
         names = {"source_app_name": odd, "source_namespace": odd, "target_app_name": odd}
         charm = provider("m" * 63)
@@ -178,7 +182,9 @@ class TestName:
 
 
 class TestReconcile:
-    def test_the_cluster_has_just_these(self, istio: SmallCluster, make_manager: Manager):
+    def test_the_cluster_has_exactly_the_given_policies(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         make_manager().reconcile([SCRAPE], MeshType.istio)
 
         make_manager().reconcile([READ], MeshType.istio)
@@ -186,7 +192,9 @@ class TestReconcile:
         [applied] = istio.policies().values()
         assert "reader" in applied["metadata"]["name"]
 
-    def test_new_is_there_before_stale_goes(self, istio: SmallCluster, make_manager: Manager):
+    def test_new_policies_are_applied_before_old_ones_are_deleted(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         make_manager().reconcile([SCRAPE], MeshType.istio)
         istio.forget_calls()
 
@@ -198,7 +206,7 @@ class TestReconcile:
             "delete authorizationpolicies",
         ]
 
-    def test_nothing_to_change_is_one_read(self, istio: SmallCluster, make_manager: Manager):
+    def test_unchanged_policies_take_one_read(self, istio: SmallCluster, make_manager: Manager):
         make_manager().reconcile([SCRAPE, SCRAPE], MeshType.istio, [ALLOW_NOTHING])
         istio.forget_calls()
 
@@ -216,14 +224,14 @@ class TestReconcile:
         [repaired] = istio.policies().values()
         assert repaired["spec"] == applied["spec"]
 
-    def test_nothing_wanted_is_nothing_there(self, istio: SmallCluster, make_manager: Manager):
+    def test_an_empty_list_removes_all_policies(self, istio: SmallCluster, make_manager: Manager):
         make_manager().reconcile([SCRAPE], MeshType.istio)
 
         make_manager().reconcile([], MeshType.istio)
 
         assert istio.policies() == {}
 
-    def test_others_are_left_alone(self, istio: SmallCluster, make_manager: Manager):
+    def test_policies_of_others_are_left_alone(self, istio: SmallCluster, make_manager: Manager):
         istio.put_policy("by-hand", {})
         make_manager(labels={"owner": "other"}).reconcile([SCRAPE], MeshType.istio)
 
@@ -232,13 +240,15 @@ class TestReconcile:
 
         assert len(istio.policies()) == 2
 
-    def test_labels_say_whose_they_are(self, istio: SmallCluster, make_manager: Manager):
+    def test_policies_have_the_labels_of_their_manager(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         make_manager(labels={"owner": "me"}).reconcile([SCRAPE], MeshType.istio)
 
         [applied] = istio.policies().values()
         assert applied["metadata"]["labels"] == {"owner": "me"}
 
-    def test_raw_policies_are_kept_with_the_others(
+    def test_raw_policies_are_applied_with_the_others(
         self, istio: SmallCluster, make_manager: Manager
     ):
         make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[ALLOW_NOTHING])
@@ -247,7 +257,7 @@ class TestReconcile:
         assert istio.policies()["allow-nothing"]["spec"] == {}
         assert istio.policies()["allow-nothing"]["metadata"]["namespace"] == MODEL
 
-    def test_raw_policy_closes_nothing_before_the_others_open_it(
+    def test_raw_policies_are_applied_after_the_others(
         self, istio: SmallCluster, make_manager: Manager
     ):
         before: list[str] = []
@@ -259,7 +269,9 @@ class TestReconcile:
         assert "allow-nothing" not in before
         assert "allow-nothing" in istio.policies()
 
-    def test_raw_policies_of_another_type(self, istio: SmallCluster, make_manager: Manager):
+    def test_a_raw_policy_of_another_type_is_an_error(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         wrong: Any = ConfigMap()
         with pytest.raises(TypeError, match="ConfigMap is not"):
             make_manager().reconcile([SCRAPE], MeshType.istio, raw_policies=[wrong])
@@ -267,14 +279,14 @@ class TestReconcile:
         assert istio.policies() == {}
 
     @pytest.mark.usefixtures("istio")
-    def test_an_unknown_mesh(self, make_manager: Manager):
+    def test_an_unknown_mesh_type_is_an_error(self, make_manager: Manager):
         unknown: Any = "linkerd"
         with pytest.raises(ValueError, match="linkerd"):
             make_manager().reconcile([SCRAPE], unknown)
 
 
 class TestRefusal:
-    def test_units_know_no_paths(
+    def test_a_unit_policy_with_paths_is_refused(
         self, istio: SmallCluster, make_manager: Manager, caplog: pytest.LogCaptureFixture
     ):
         bad = MeshPolicy.model_validate(entry(target_type="unit"))
@@ -291,7 +303,7 @@ class TestRefusal:
         assert "Refused a policy for producer" in caplog.text
 
     @pytest.mark.parametrize("selector", [None, {}])
-    def test_units_of_nobody_are_a_whole_namespace(
+    def test_a_unit_policy_without_a_target_is_refused(
         self, selector: dict[str, str] | None, istio: SmallCluster, make_manager: Manager
     ):
         target = {"target_app_name": None, "target_selector_labels": selector}
@@ -305,7 +317,9 @@ class TestRefusal:
         )
         assert len(istio.policies()) == 1
 
-    def test_a_namespace_that_is_not_there(self, istio: SmallCluster, make_manager: Manager):
+    def test_a_policy_in_a_missing_namespace_is_refused(
+        self, istio: SmallCluster, make_manager: Manager
+    ):
         nowhere = MeshPolicy.model_validate(entry(target_namespace="nowhere"))
 
         [refused] = make_manager().reconcile([nowhere, SCRAPE], MeshType.istio)
@@ -314,7 +328,7 @@ class TestRefusal:
         assert len(istio.policies()) == 1
 
     @pytest.mark.parametrize("code", [400, 422])
-    def test_what_the_cluster_will_not_have(
+    def test_a_policy_that_kubernetes_rejects_is_refused(
         self, code: int, istio: SmallCluster, make_manager: Manager
     ):
         istio.fail(code, "patch", "authorizationpolicies")
@@ -324,7 +338,7 @@ class TestRefusal:
         assert [each.reason for each in refused] == [f"the reason for {code}"] * 2
 
     @pytest.mark.parametrize("code", [403, 409, 503])
-    def test_what_is_wrong_with_the_cluster_is_not_the_policys(
+    def test_a_failure_of_the_cluster_is_not_a_refusal(
         self, code: int, istio: SmallCluster, make_manager: Manager
     ):
         istio.fail(code, "patch", "authorizationpolicies")
@@ -336,19 +350,21 @@ class TestRefusal:
 
 
 class TestWithoutIstio:
-    def test_nothing_to_delete(self, cluster: SmallCluster, make_manager: Manager):
+    def test_deleting_or_reconciling_nothing_writes_nothing(
+        self, cluster: SmallCluster, make_manager: Manager
+    ):
         make_manager().delete()
         make_manager().reconcile([], MeshType.istio)
 
         assert cluster.writes() == []
 
     @pytest.mark.usefixtures("cluster")
-    def test_deleting_tells_when_asked_to(self, make_manager: Manager):
+    def test_deleting_raises_an_error_if_missing_is_not_ignored(self, make_manager: Manager):
         with pytest.raises(IstioNotInstalledError):
             make_manager().delete(ignore_missing=False)
 
     @pytest.mark.usefixtures("cluster")
-    def test_nothing_to_allow_with(self, make_manager: Manager):
+    def test_applying_a_policy_raises_an_error_that_blocks(self, make_manager: Manager):
         with pytest.raises(kubernetes_errors()) as caught:
             make_manager().reconcile([SCRAPE], MeshType.istio)
 
@@ -357,7 +373,7 @@ class TestWithoutIstio:
         )
 
 
-def test_the_status_of_a_manager_that_is_not_trusted(istio: SmallCluster, make_manager: Manager):
+def test_a_manager_that_is_not_trusted_is_blocked(istio: SmallCluster, make_manager: Manager):
     istio.distrust()
 
     with pytest.raises(kubernetes_errors()) as caught:

@@ -1,4 +1,4 @@
-"""What the library writes is what Istio's own definition of an AuthorizationPolicy takes."""
+"""Istio's own definition of an AuthorizationPolicy accepts those that the library writes."""
 
 from typing import Any, cast
 
@@ -40,12 +40,12 @@ def closed(schema: Any) -> Any:
 
 [VERSION] = yaml.safe_load(ISTIO.read_text())["spec"]["versions"]
 SPEC = closed(VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"])
-# Of the rules that Istio gives in CEL, this is the one that our fields come under.
+# Of Istio's rules in CEL, only this one concerns the fields that the library writes.
 TARGETS = ("selector", "targetRef", "targetRefs")
 
 
 def faults(spec: dict[str, Any]) -> list[str]:
-    """Return what Istio has against the spec of an AuthorizationPolicy."""
+    """Return the errors that Istio finds in the spec of an AuthorizationPolicy."""
     validator: Any = jsonschema.Draft202012Validator(SPEC)
     found = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(spec)]
     if sum(target in spec for target in TARGETS) > 1:
@@ -54,7 +54,7 @@ def faults(spec: dict[str, Any]) -> list[str]:
 
 
 def written(cluster: SmallCluster, policies: list[MeshPolicy], *raw: Any) -> list[dict[str, Any]]:
-    """Have the provider's side write policies, and return the specs that the cluster has then."""
+    """Apply policies as a provider does, and return the specs that the cluster then has."""
     charm: testing.Context[Any] = provider()
     with charm(charm.on.update_status(), state()) as running, connected("mesh") as client:
         manager = PolicyResourceManager(running.charm, client)
@@ -75,14 +75,14 @@ def written(cluster: SmallCluster, policies: list[MeshPolicy], *raw: Any) -> lis
     ],
     ids=["app", "anything", "all fields", "service", "unit", "any port", "selector"],
 )
-def test_istio_takes_it(changes: dict[str, Any], istio: SmallCluster):
+def test_istio_accepts_a_policy(changes: dict[str, Any], istio: SmallCluster):
     [spec] = written(istio, [MeshPolicy.model_validate(entry(**changes))])
 
     assert faults(spec) == []
 
 
 @pytest.mark.parametrize("spec", [{}, {"targetRefs": [SERVICE]}], ids=["all pods", "a Service"])
-def test_istio_takes_what_denies_the_rest(spec: dict[str, Any], istio: SmallCluster):
+def test_istio_accepts_a_policy_without_rules(spec: dict[str, Any], istio: SmallCluster):
     raw = AuthorizationPolicy(metadata=ObjectMeta(name="allow-nothing"), spec=spec)
 
     assert [faults(each) for each in written(istio, [], raw)] == [[]]
@@ -98,5 +98,5 @@ def test_istio_takes_what_denies_the_rest(spec: dict[str, Any], istio: SmallClus
         ({"targetRefs": [SERVICE], "selector": {}}, "only one of"),
     ],
 )
-def test_istio_does_not_take_just_anything(spec: dict[str, Any], fault: str):
+def test_istio_rejects_a_wrong_spec(spec: dict[str, Any], fault: str):
     assert any(fault in found for found in faults(spec))

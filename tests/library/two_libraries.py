@@ -1,4 +1,4 @@
-"""The same two charms on either library: what is written for one runs on the other."""
+"""The same two charms on either library: code for one of them runs on the other."""
 
 import contextlib
 from collections.abc import Generator
@@ -14,12 +14,12 @@ from small_cluster import APP, connected
 
 from charms.istio_beacon_k8s.v0 import service_mesh as ours
 
-# A module has no type that says what is in it, and these two are to have the same.
+# No type describes the contents of a module. These two modules should have the same.
 Library = Any
 
 OURS: Library = ours
 PUBLISHED: Library = published
-# What ours has in the same module.
+# Our library has the names of these two modules in its one module.
 PUBLISHED_RESOURCES: Library = resource_manager
 PUBLISHED_LABELS: Library = istio
 
@@ -61,7 +61,7 @@ def provider_on(library: Library) -> testing.Context[Any]:
 
 @contextlib.contextmanager
 def manager_on(library: Library) -> Generator[Any]:
-    """Give a manager of the policies of the application `mesh`."""
+    """Yield a manager of the policies of the application `mesh`."""
     resources = PUBLISHED_RESOURCES if library is PUBLISHED else library
     charm = provider()
     with charm(charm.on.update_status(), state()) as running, connected("mesh") as client:
@@ -71,7 +71,7 @@ def manager_on(library: Library) -> Generator[Any]:
 
 
 def reconcile_on(library: Library, *entries: dict[str, Any], **rest: Any) -> None:
-    """Make the cluster have these policies, and none other of the application `mesh`."""
+    """Bring the policies of the application `mesh` in the cluster to these."""
     policies = [library.MeshPolicy.model_validate(each) for each in entries]
     with manager_on(library) as manager:
         manager.reconcile(policies=policies, mesh_type=library.MeshType.istio, **rest)

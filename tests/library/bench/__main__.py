@@ -1,7 +1,7 @@
-"""Prints what the library costs, beside the published one: `tox -e bench`.
+"""Prints the cost of the library beside that of the published one: `tox -e bench`.
 
-Both run on the same machine, in turn. A ratio under 1 is for ours. What takes time is given as the
-median and half the range of the middle half, in milliseconds.
+Both run on the same machine, in turn. A ratio below 1 means that ours is faster. A time is given as
+the median and half the range of the middle half, in milliseconds.
 """
 
 import logging
@@ -41,7 +41,7 @@ def show_times() -> None:
 
 
 def show_growth() -> None:
-    """Show the time for each policy as they become more, which is the same if growth is linear."""
+    """Show the time per policy for several numbers of policies. Linear growth keeps it constant."""
     print()
     line("µs for each of ... policies", *(f"{size:,}" for size in SIZES))
     infos = [work.mesh_infos(size // 10, 10, 5)[0] for size in SIZES]
@@ -57,9 +57,9 @@ def per_item(all_times: Sequence[Times]) -> list[str]:
 
 
 def show_costs() -> None:
-    """Show the calls that each hook makes, as ours and the published one's.
+    """Show the calls that each hook makes, as `ours : published`.
 
-    A line of the charm's log is a hook tool, too.
+    A line of the charm's log is also a call of a hook tool.
     """
     ours, theirs = hooks.costs(OURS, RELATED), hooks.costs(PUBLISHED, RELATED)
     print()
@@ -75,17 +75,17 @@ def show_costs() -> None:
         )
 
 
-def compare(what: str, both: Sequence[Times], aim: str = "") -> None:
+def compare(title: str, both: Sequence[Times], aim: str = "") -> None:
     ours, theirs = both
-    line(what, str(ours), str(theirs), f"{ours.median / theirs.median:.2f}", aim and f"≤ {aim}")
+    line(title, str(ours), str(theirs), f"{ours.median / theirs.median:.2f}", aim and f"≤ {aim}")
 
 
 def pair(ours: int, theirs: int) -> str:
     return f"{ours} : {theirs}"
 
 
-def line(what: str, *cells: str) -> None:
-    print(f"{what:<42}", *(f"{cell:>13}" for cell in cells), flush=True)
+def line(title: str, *cells: str) -> None:
+    print(f"{title:<42}", *(f"{cell:>13}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

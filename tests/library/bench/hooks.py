@@ -1,4 +1,4 @@
-"""What a consumer's hooks cost: time, hook tools, and calls to Kubernetes."""
+"""The cost of a consumer's hooks: time, hook tools, and calls to Kubernetes."""
 
 import json
 import tempfile
@@ -27,14 +27,14 @@ PROVIDE = Relation("provide-cmr-mesh", 4, ALIAS, IDENTITY)
 
 
 def neighbours(number: int) -> list[Relation]:
-    """Return as many relations within the model."""
+    """Return this number of relations within the model."""
     endpoints = ("data", "metrics")
     return [Relation(endpoints[n % 2], n, f"app{n}") for n in range(10, 10 + number)]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a hook costs: calls of hook tools, lines of the log among them, calls to Kubernetes."""
+    """The cost of a hook: calls of hook tools, including log lines, and calls to Kubernetes."""
 
     tools: int
     logged: int
@@ -65,7 +65,7 @@ class Consumer:
         return self.juju.run("relation-broken", relation)
 
     def join(self, *related: Relation) -> None:
-        """Be related to these, and on the mesh."""
+        """Add these relations and join the mesh."""
         self.juju.relate(*related)
         self.make(AMBIENT)
         self.juju.run("relation-changed", AMBIENT)
@@ -80,7 +80,7 @@ def consumer(module: str) -> Generator[Consumer]:
 
 
 def costs(module: str, related: int) -> dict[str, Cost]:
-    """Return what each hook costs in the life of a consumer with so many relations."""
+    """Return the cost of each hook in the life of a consumer with this number of relations."""
     *first, last = neighbours(related)
     with consumer(module) as it:
         say = it.juju.relate
@@ -117,7 +117,7 @@ def costs(module: str, related: int) -> dict[str, Cost]:
 
 
 def created(related: int, times: int) -> list[Times]:
-    """Return how long relation-created takes, with the policy that it adds."""
+    """Return the durations of relation-created, which adds a policy."""
     *first, last = neighbours(related)
 
     def again(it: Consumer) -> float:
@@ -131,7 +131,7 @@ def created(related: int, times: int) -> list[Times]:
 
 
 def updated(related: int, times: int) -> list[Times]:
-    """Return how long update-status takes, when all is right."""
+    """Return the durations of update-status when there is nothing to change."""
     with consumer(OURS) as ours, consumer(PUBLISHED) as theirs:
         ours.join(*neighbours(related))
         theirs.join(*neighbours(related))

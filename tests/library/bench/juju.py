@@ -1,8 +1,8 @@
 """Juju as one unit sees it: a charm's folder, an environment, and hook tools that are processes.
 
-The hook tools are one shell script under many names. It answers from files and records each call,
-so that a hook runs as in Juju, `ops.main` and all, and what it asked can be counted. Such a process
-costs 1 to 2 ms, where Juju's tools cost 10 to 25.
+The hook tools are one shell script under many names. It answers from files and records each call.
+Therefore a hook runs as in Juju, including `ops.main`, and its calls can be counted. Such a process
+takes 1 to 2 ms, and Juju's tools take 10 to 25.
 """
 
 import json
@@ -67,14 +67,14 @@ class Relation:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a hook did: how long it took, in seconds, and the hook tools that it called."""
+    """The duration of a hook in seconds, and the hook tools that it called."""
 
     seconds: float
     calls: list[str]
 
     @property
     def logged(self) -> int:
-        """How many of the calls were lines of the log."""
+        """Return the number of calls that wrote a line of the log."""
         return sum(call.startswith("juju-log") for call in self.calls)
 
 
@@ -82,9 +82,9 @@ class Juju:
     """Runs hooks of the bench's charm with one of the libraries.
 
     Args:
-        folder: an empty one, for the charm and the answers.
+        folder: an empty folder for the charm and the answers.
         module: the library to import.
-        kubeconfig: says where Kubernetes is.
+        kubeconfig: the file with the address of Kubernetes.
     """
 
     def __init__(self, folder: Path, module: str, kubeconfig: Path) -> None:
@@ -104,7 +104,7 @@ class Juju:
         self._say("goal-state --format=json", {"units": {UNIT: {"status": "active", "since": NOW}}})
 
     def relate(self, *relations: Relation) -> None:
-        """Make these relations, or change what the other side published over them."""
+        """Make these relations, or change the data that their other sides published."""
         for relation in relations:
             self._relations[relation.id] = relation
             where = f"--format=json -r {relation.name}"
@@ -121,7 +121,7 @@ class Juju:
         self._say_ids()
 
     def replace_pod(self) -> None:
-        """Forget what the unit remembers."""
+        """Delete the stored state of the unit."""
         (self._charm / ".unit-state.db").unlink()
 
     def _say_ids(self) -> None:
@@ -167,6 +167,6 @@ class Juju:
 
 
 def charm_environment(module: str) -> dict[str, str]:
-    """Return where a process with the charm finds its modules, and their compiled form."""
+    """Return the variables by which a process finds the charm's modules and their compiled form."""
     compiled = os.environ["PYTHONPYCACHEPREFIX"]
     return {"PYTHONPATH": str(LIBRARY), "PYTHONPYCACHEPREFIX": compiled, "SERVICE_MESH": module}

@@ -1,4 +1,4 @@
-"""Two libraries, turn by turn on one machine, and how they compare."""
+"""Measures two libraries on one machine, in turn."""
 
 import gc
 import statistics
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Runs something once and returns how long it took, in seconds.
+# A function that runs something once and returns the duration in seconds.
 Timed = Callable[[], float]
 
 OURS, PUBLISHED = "charms.istio_beacon_k8s.v0.service_mesh", "charmlibs.interfaces.service_mesh"
@@ -14,7 +14,7 @@ OURS, PUBLISHED = "charms.istio_beacon_k8s.v0.service_mesh", "charmlibs.interfac
 
 @dataclass(frozen=True)
 class Times:
-    """How long something took, each time, in seconds."""
+    """The durations of several runs, in seconds."""
 
     seconds: Sequence[float]
 
@@ -23,13 +23,13 @@ class Times:
         return statistics.median(self.seconds)
 
     def __str__(self) -> str:
-        """Return the median and how far the middle half is spread, in milliseconds."""
+        """Return the median and half the range of the middle half, in milliseconds."""
         low, _, high = statistics.quantiles(self.seconds, n=4)
         return f"{self.median * 1000:.1f} ±{(high - low) * 500:.1f}"
 
 
 def once(action: Callable[[], object]) -> float:
-    """Run something here, without the garbage collector, and return how long it took."""
+    """Run an action without the garbage collector, and return its duration."""
     gc.collect()
     gc.disable()
     started = time.perf_counter()
@@ -40,7 +40,7 @@ def once(action: Callable[[], object]) -> float:
 
 
 def in_turn(times: int, *timed: Timed) -> list[Times]:
-    """Run each so many times, in turn, after once for warming up."""
+    """Run each function this number of times, in turn, after one run to warm up."""
     for each in timed:
         each()
     rounds = [[each() for each in timed] for _ in range(times)]

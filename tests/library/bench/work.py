@@ -1,4 +1,4 @@
-"""What the libraries do within a process: importing, collecting policies, rendering them."""
+"""The work of the libraries within a process: importing, collecting policies, rendering them."""
 
 import json
 import os
@@ -21,15 +21,15 @@ from small_cluster import MODEL
 
 from charms.istio_beacon_k8s.v0 import service_mesh as ours
 
-# Typed in part only.
+# The package has only some of the types.
 published_istio: Any = istio
 
-# The floor: what any charm pays that has a pydantic model.
+# The floor: the cost of any charm that has a pydantic model.
 _BARE = "import ops, pydantic\nclass Model(pydantic.BaseModel): field: int"
 
 
 def imports(times: int) -> list[Times]:
-    """Return how long a process takes with a charm on ours, on the published, and on none."""
+    """Return the durations of a process that imports ours, the published library, and neither."""
     return in_turn(
         times,
         _running("import charm", OURS),
@@ -51,7 +51,7 @@ def _running(program: str, module: str) -> Timed:
 
 
 class MeshCharm(ops.CharmBase):
-    """Offers a mesh by either library, each at an endpoint of its own."""
+    """Provides a mesh with either library, each at an endpoint of its own."""
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
@@ -70,7 +70,7 @@ def _mesh_charm(*relations: testing.Relation) -> Generator[MeshCharm]:
 
 
 def _entries(app: int, number: int) -> list[dict[str, Any]]:
-    """Return what an application asks for: a policy each for so many callers."""
+    """Return the policies of an application, one for each of this number of callers."""
     return [entry(source_app_name=f"caller{n}", target_app_name=f"app{app}") for n in range(number)]
 
 
@@ -80,21 +80,21 @@ def _asking(endpoint: str, app: int, number: int) -> testing.Relation:
 
 
 def mesh_infos(relations: int, each: int, times: int) -> list[Times]:
-    """Return how long it takes to collect the policies of so many relations."""
+    """Return the durations of collecting the policies of this number of relations."""
     asking = [_asking(name, app, each) for name in ("ours", "theirs") for app in range(relations)]
     with _mesh_charm(*asking) as charm:
         return in_turn(times, _once(charm.ours.mesh_info), _once(charm.published.mesh_info))
 
 
 def reviews(relations: int, each: int, times: int) -> Times:
-    """Return how long it takes to review them, which the published one does not do."""
+    """Return the durations of a review, which the published library does not have."""
     with _mesh_charm(*(_asking("ours", app, each) for app in range(relations))) as charm:
         [taken] = in_turn(times, _once(charm.ours.review))
     return taken
 
 
 class Nowhere:
-    """A Kubernetes client that has nothing and does nothing."""
+    """A Kubernetes client that finds no objects and writes none."""
 
     def list(self, *_: object, **__: object) -> list[object]:
         return []
@@ -107,10 +107,10 @@ class Nowhere:
 
 
 def renderings(policies: int, times: int) -> list[Times]:
-    """Return how long either manager takes for so many, and the published builder alone."""
-    asked = [each for app in range(policies // 10) for each in _entries(app, 10)]
-    our_policies = [ours.MeshPolicy.model_validate(each) for each in asked]
-    their_policies = [published.MeshPolicy.model_validate(each) for each in asked]
+    """Return the durations of rendering, by our manager, the published one, and its builder."""
+    requested = [each for app in range(policies // 10) for each in _entries(app, 10)]
+    our_policies = [ours.MeshPolicy.model_validate(each) for each in requested]
+    their_policies = [published.MeshPolicy.model_validate(each) for each in requested]
     nowhere: Any = Nowhere()
     with _mesh_charm() as charm:
         labels = {"managed-by": "mesh"}

@@ -1,4 +1,4 @@
-"""Names the two libraries in reports."""
+"""Gives the two libraries their names in the ids of tests."""
 
 from two_libraries import OURS, PUBLISHED
 

@@ -1,4 +1,4 @@
-"""A charm that imports and calls the published names finds them, with the same arguments."""
+"""Charms find all published names in our library, with the same arguments."""
 
 import inspect
 from collections.abc import Callable
@@ -41,12 +41,12 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", PUBLISHED.__all__)
-def test_a_name_is_there(name: str):
+def test_a_published_name_exists(name: str):
     assert hasattr(OURS, name)
 
 
 @pytest.mark.parametrize(("library", "name"), CALLED)
-def test_what_is_called_takes_the_same_arguments(library: Library, name: str):
+def test_a_callable_takes_the_same_arguments(library: Library, name: str):
     theirs, ours = attrgetter(name)(library), attrgetter(name)(OURS)
 
     assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
@@ -73,7 +73,7 @@ def test_an_enum_has_the_same_members(name: str):
 
 
 class TestNamesThatCharmsUse:
-    """Some names of the published library are private, and charms or their tests use them."""
+    """Charms or their tests use some private names of the published library."""
 
     def test_the_client_can_be_replaced(self, monkeypatch: pytest.MonkeyPatch):
         given: dict[str, Any] = {}
@@ -88,7 +88,7 @@ class TestNamesThatCharmsUse:
     def test_the_client_is_that_of_lightkube(self):
         assert OURS.Client is lightkube.Client
 
-    def test_another_name_is_an_error(self):
+    def test_an_unknown_name_is_an_error(self):
         with pytest.raises(AttributeError, match="no attribute 'Clients'"):
             _ = OURS.Clients
 
@@ -99,7 +99,7 @@ class TestNamesThatCharmsUse:
 
             assert mesh.lightkube_client is self
 
-    def test_policies_are_of_one_type(self):
+    def test_policies_for_istio_are_of_one_type(self):
         types: Any = OURS.POLICY_RESOURCE_TYPES
 
         assert types == {OURS.MeshType.istio: {OURS.authorization_policy_resource()}}

@@ -1,7 +1,8 @@
-"""What happens in the published library (1.0.2) and not in ours, one test for each.
+"""Behaviour of the published library (1.0.2) that ours does not share, one test for each.
 
-A test that names the cluster needs Kubernetes; where a case leaves something behind there, the two
-libraries run it apart, as `(PUBLISHED, what happens)` and `(OURS, what is right)`.
+The name of a test describes the published library, unless it says `ours`. A test that names the
+cluster needs Kubernetes. If a case leaves something behind there, each library runs it on a cluster
+of its own, with the rows `(PUBLISHED, the result there)` and `(OURS, the correct result)`.
 """
 
 import contextlib
@@ -19,11 +20,11 @@ from small_charms import (
     LABELS,
     Event,
     ambient,
-    asks,
     entry,
     identity,
     mesh,
     related,
+    requesting,
     state,
 )
 from small_cluster import APP, LEDGER, MODEL, SmallCluster, connected
@@ -48,9 +49,9 @@ MESH = ambient()
 READER = related("data", "reader")
 SCRAPER = related("metrics", "scraper")
 STRANGER = related("metrics", ALIAS)
-WHO = identity(ALIAS, "scraper", "far")
+IDENTITY = identity(ALIAS, "scraper", "far")
 SAAS = related("require-cmr-mesh", "saas")
-JUJUS = {"app.kubernetes.io/name": APP}
+JUJU_LABELS = {"app.kubernetes.io/name": APP}
 
 
 def run(library: Library, event: Event, before: testing.State, **rest: bool) -> testing.State:
@@ -70,8 +71,8 @@ def leave(library: Library, before: testing.State) -> testing.State:
     return replace(left, relations=set())
 
 
-def lets_in(out: testing.State) -> list[tuple[str, str]]:
-    """Return whom the published policies let in, as (app, model)."""
+def allowed_callers(out: testing.State) -> list[tuple[str, str]]:
+    """Return the application and model of each caller in the published policies."""
     bag = out.get_relation(MESH.id).local_app_data
     published = json.loads(bag.get("policies", "[]"))
     return [(each["source_app_name"], each["source_namespace"]) for each in published]
@@ -83,7 +84,7 @@ def mesh_info(library: Library, *relations: testing.Relation) -> list[dict[str, 
 
 
 def accepted(*relations: testing.Relation) -> list[Any]:
-    """Return what our provider accepts when it looks at whose a target is."""
+    """Return the policies that our provider accepts after a check of their targets."""
     with provider_on(OURS)(ON.start(), state(*relations)) as manager:
         return manager.charm.mesh.review().accepted
 
@@ -94,14 +95,14 @@ def reconcile_labels(library: Library, labels: dict[str, str]) -> None:
         labels_of.reconcile_charm_labels(client, APP, MODEL, LEDGER, labels)
 
 
-def test_first_join_with_lightkube_1(cluster: SmallCluster):
-    """The published charm library takes the 404 for its ledger to be an error of httpx."""
+def test_the_first_join_with_lightkube_1(cluster: SmallCluster):
+    """The published charm library expects the 404 for its ledger as an error of httpx."""
     old = importlib.metadata.version("lightkube").startswith("0.")
     assert issubclass(lightkube.ApiError, httpx.HTTPStatusError) == old
 
     joined(OURS)
 
-    assert cluster.pod_labels() == {**JUJUS, **LABELS}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **LABELS}
 
 
 @pytest.mark.parametrize(
@@ -115,11 +116,11 @@ def test_first_join_with_lightkube_1(cluster: SmallCluster):
         ),
     ],
 )
-def test_a_bad_bag_costs_others_their_policies(bag: str):
+def test_a_malformed_databag_costs_others_their_policies(bag: str):
     other = entry(target_app_name="other")
     relations = (
         related("service-mesh", "producer", remote_app_data={"policies": bag}),
-        asks("other", other),
+        requesting("other", other),
     )
 
     with pytest.raises((ValueError, TypeError)):
@@ -135,7 +136,7 @@ def test_a_bad_bag_costs_others_their_policies(bag: str):
         pytest.param({"mesh_type": '"istio"', "note": "hello"}, id="extra key"),
     ],
 )
-def test_a_provider_that_publishes_less_or_more(rest: dict[str, str]):
+def test_a_missing_unknown_or_additional_key_raises_an_error(rest: dict[str, str]):
     relation = mesh(labels=json.dumps(LABELS), **rest)
 
     def labels(library: Library) -> dict[str, str]:
@@ -147,10 +148,10 @@ def test_a_provider_that_publishes_less_or_more(rest: dict[str, str]):
     assert labels(OURS) == LABELS
 
 
-def test_an_identity_that_is_not_json():
+def test_an_identity_that_is_not_json_fails_the_hook():
     bad = related("provide-cmr-mesh", "bad", remote_app_data={"cmr_data": "hello"})
     to_mesh = mesh()
-    event, before = ON.relation_changed(WHO), state(to_mesh, STRANGER, WHO, bad)
+    event, before = ON.relation_changed(IDENTITY), state(to_mesh, STRANGER, IDENTITY, bad)
 
     with pytest.raises(json.JSONDecodeError):
         run(PUBLISHED, event, before)
@@ -158,18 +159,18 @@ def test_an_identity_that_is_not_json():
     assert len(json.loads(out.local_app_data["policies"])) == 1
 
 
-def test_a_star_as_app_name():
+def test_a_star_as_app_name_is_accepted():
     star = entry(source_app_name="*")
 
-    assert mesh_info(PUBLISHED, asks("producer", star)) == [star]
-    assert mesh_info(OURS, asks("producer", star)) == []
+    assert mesh_info(PUBLISHED, requesting("producer", star)) == [star]
+    assert mesh_info(OURS, requesting("producer", star)) == []
 
 
-def test_a_target_in_a_foreign_namespace():
+def test_a_target_in_a_foreign_namespace_is_accepted():
     foreign = entry(target_namespace="kube-system")
 
-    assert mesh_info(PUBLISHED, asks("producer", foreign)) == [foreign]
-    assert accepted(asks("producer", foreign)) == []
+    assert mesh_info(PUBLISHED, requesting("producer", foreign)) == [foreign]
+    assert accepted(requesting("producer", foreign)) == []
 
 
 def test_a_unit_target_without_app_or_selector_opens_a_namespace(istio: SmallCluster):
@@ -181,7 +182,7 @@ def test_a_unit_target_without_app_or_selector_opens_a_namespace(istio: SmallClu
 
     assert "selector" not in opened["spec"]
     assert ["targetRefs" in each["spec"] for each in istio.policies().values()] == [True]
-    assert accepted(asks("producer", everyone)) == []
+    assert accepted(requesting("producer", everyone)) == []
 
 
 def test_a_unit_policy_with_paths_stops_all_others(istio: SmallCluster):
@@ -194,21 +195,21 @@ def test_a_unit_policy_with_paths_stops_all_others(istio: SmallCluster):
     assert len(istio.policies()) == 1
 
 
-def test_a_label_that_is_in_the_selector(cluster: SmallCluster):
+def test_a_label_in_the_selector_fails_the_hook(cluster: SmallCluster):
     relation = ambient(**{"app.kubernetes.io/name": "other", "mesh": "on"})
 
     with pytest.raises(lightkube.ApiError, match="selector"):
         joined(PUBLISHED, relation)
     joined(OURS, relation)
 
-    assert cluster.pod_labels() == {**JUJUS, "mesh": "on"}
+    assert cluster.pod_labels() == {**JUJU_LABELS, "mesh": "on"}
 
 
 @pytest.mark.parametrize(
     ("library", "while_joined", "afterwards"),
     [(PUBLISHED, {"mesh": "on"}, {}), (OURS, {"mesh": "mine"}, {"mesh": "mine"})],
 )
-def test_a_users_own_label_is_overwritten_and_later_deleted(
+def test_a_users_label_is_overwritten_and_later_deleted(
     library: Library,
     while_joined: dict[str, str],
     afterwards: dict[str, str],
@@ -217,10 +218,10 @@ def test_a_users_own_label_is_overwritten_and_later_deleted(
     cluster.label_pods(mesh="mine")
 
     on_mesh = joined(library, ambient(mesh="on"))
-    assert cluster.pod_labels() == {**JUJUS, **while_joined}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **while_joined}
     leave(library, on_mesh)
 
-    assert cluster.pod_labels() == {**JUJUS, **afterwards}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **afterwards}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_a_users_own_label_is_overwritten_and_later_deleted(
         *((OURS, write, {}) for write in range(4)),
     ],
 )
-def test_a_crash_between_two_calls(
+def test_a_crash_between_two_calls_orphans_labels(
     library: Library, write: int, orphaned: dict[str, str], cluster: SmallCluster
 ):
     cluster.drop(at_write=write)
@@ -241,10 +242,10 @@ def test_a_crash_between_two_calls(
 
     reconcile_labels(library, {})
 
-    assert cluster.pod_labels() == {**JUJUS, **orphaned}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **orphaned}
 
 
-def test_a_damaged_ledger(cluster: SmallCluster):
+def test_a_damaged_ledger_fails_the_hook(cluster: SmallCluster):
     cluster.put_ledger(labels="{")
 
     with pytest.raises(json.JSONDecodeError):
@@ -254,7 +255,7 @@ def test_a_damaged_ledger(cluster: SmallCluster):
     assert cluster.ledger() == LABELS
 
 
-def test_two_units_join_at_once(cluster: SmallCluster):
+def test_two_units_that_join_at_once_conflict(cluster: SmallCluster):
     cluster.before_write(0, lambda: reconcile_labels(PUBLISHED, LABELS))
 
     with pytest.raises(lightkube.ApiError, match="exists"):
@@ -262,12 +263,12 @@ def test_two_units_join_at_once(cluster: SmallCluster):
 
 
 @pytest.mark.parametrize("write", range(4))
-def test_two_units_of_ours_join_at_once(write: int, cluster: SmallCluster):
+def test_two_units_of_ours_can_join_at_once(write: int, cluster: SmallCluster):
     cluster.before_write(write, lambda: reconcile_labels(OURS, LABELS))
 
     reconcile_labels(OURS, LABELS)
 
-    assert cluster.pod_labels() == {**JUJUS, **LABELS}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **LABELS}
     assert cluster.ledger() == LABELS
 
 
@@ -276,7 +277,7 @@ def test_two_units_of_ours_join_at_once(write: int, cluster: SmallCluster):
     [(PUBLISHED, ["patch statefulsets", "patch services", "patch configmaps"]), (OURS, [])],
 )
 @pytest.mark.parametrize("leader", [True, False])
-def test_every_unit_patches_when_nothing_changed(
+def test_every_unit_patches_unchanged_objects(
     library: Library, leader: bool, written: list[str], cluster: SmallCluster
 ):
     joined(library)
@@ -299,16 +300,16 @@ def test_every_unit_patches_when_nothing_changed(
         ),
     ],
 )
-def test_leadership_gained_after_the_relation_was_made(
+def test_a_new_leader_does_not_publish_or_join(
     library: Library, policies: Any, cmr_data: Any, labels: Any, cluster: SmallCluster
 ):
     before = run(library, ON.relation_created(MESH), state(MESH, SCRAPER, SAAS, leader=False))
 
     out = run(library, ON.leader_elected(), replace(before, leader=True))
 
-    assert lets_in(out) == policies
+    assert allowed_callers(out) == policies
     assert out.get_relation(SAAS.id).local_app_data == cmr_data
-    assert cluster.pod_labels() == {**JUJUS, **labels}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **labels}
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,9 @@ def test_leadership_gained_after_the_relation_was_made(
         (OURS, {"cmr_data": '{"app_name": "producer", "juju_model_name": "prod"}'}),
     ],
 )
-def test_cmr_data_lost_after_an_upgrade(library: Library, published: dict[str, str]):
+def test_an_upgrade_does_not_publish_lost_cmr_data_again(
+    library: Library, published: dict[str, str]
+):
     out = run(library, ON.upgrade_charm(), state(SAAS))
 
     assert out.get_relation(SAAS.id).local_app_data == published
@@ -326,25 +329,25 @@ def test_cmr_data_lost_after_an_upgrade(library: Library, published: dict[str, s
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(("library", "left"), [(PUBLISHED, [("scraper", "far")]), (OURS, [])])
-def test_a_cross_model_identity_is_withdrawn(library: Library, left: list[Any]):
-    identified = run(library, ON.relation_changed(WHO), state(MESH, STRANGER, WHO))
-    assert lets_in(identified) == [("scraper", "far")]
+def test_a_caller_with_a_withdrawn_identity_stays_allowed(library: Library, left: list[Any]):
+    identified = run(library, ON.relation_changed(IDENTITY), state(MESH, STRANGER, IDENTITY))
+    assert allowed_callers(identified) == [("scraper", "far")]
 
-    out = run(library, ON.relation_broken(WHO), identified)
+    out = run(library, ON.relation_broken(IDENTITY), identified)
 
-    assert lets_in(out) == left
+    assert allowed_callers(out) == left
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize(("library", "let_in"), [(PUBLISHED, [(ALIAS, "prod")]), (OURS, [])])
-def test_a_cross_model_relation_before_its_identity(library: Library, let_in: list[Any]):
+@pytest.mark.parametrize(("library", "allowed"), [(PUBLISHED, [(ALIAS, "prod")]), (OURS, [])])
+def test_an_alias_is_allowed_before_its_identity_is_known(library: Library, allowed: list[Any]):
     out = run(library, ON.relation_created(STRANGER), state(MESH, STRANGER))
 
-    assert lets_in(out) == let_in
+    assert allowed_callers(out) == allowed
 
 
 @pytest.mark.parametrize(("library", "left"), [(PUBLISHED, LABELS), (OURS, {})])
-def test_leaving_when_the_leader_is_gone(
+def test_labels_stay_if_the_leader_is_gone_when_leaving(
     library: Library, left: dict[str, str], cluster: SmallCluster
 ):
     joined(library)
@@ -353,10 +356,10 @@ def test_leaving_when_the_leader_is_gone(
     alone = leave(library, follower)
     run(library, ON.leader_elected(), replace(alone, leader=True))
 
-    assert cluster.pod_labels() == {**JUJUS, **left}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **left}
 
 
-def test_leaving_when_the_stateful_set_is_gone(cluster: SmallCluster):
+def test_leaving_without_a_stateful_set_fails_the_hook(cluster: SmallCluster):
     on_mesh = joined(PUBLISHED)
     joined_ours = run(OURS, ON.upgrade_charm(), state(MESH))
     cluster.store.delete("StatefulSet", MODEL, APP)
@@ -370,17 +373,17 @@ def test_leaving_when_the_stateful_set_is_gone(cluster: SmallCluster):
 
 
 @pytest.mark.parametrize(("library", "left"), [(PUBLISHED, LABELS), (OURS, {})])
-def test_auto_join_is_turned_off_on_upgrade(
+def test_labels_stay_if_an_upgrade_turns_auto_join_off(
     library: Library, left: dict[str, str], cluster: SmallCluster
 ):
     joined(library)
 
     run(library, ON.upgrade_charm(), state(MESH), auto_join=False)
 
-    assert cluster.pod_labels() == {**JUJUS, **left}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **left}
 
 
-def test_no_trust(cluster: SmallCluster):
+def test_missing_trust_fails_the_hook(cluster: SmallCluster):
     cluster.distrust()
 
     with pytest.raises(lightkube.ApiError, match="forbidden"):
@@ -396,7 +399,9 @@ def test_no_trust(cluster: SmallCluster):
 @pytest.mark.parametrize(
     ("library", "order"), [(PUBLISHED, ["delete", "patch"]), (OURS, ["patch", "delete"])]
 )
-def test_delete_before_apply(library: Library, order: list[str], istio: SmallCluster):
+def test_old_policies_are_deleted_before_new_ones_are_applied(
+    library: Library, order: list[str], istio: SmallCluster
+):
     reconcile_on(library, entry(source_app_name="old"))
     istio.forget_calls()
 
@@ -424,4 +429,4 @@ def test_two_relations_to_one_app_give_the_same_policy_twice(library: Library, t
 
     out = run(library, ON.relation_created(again), state(MESH, SCRAPER, again))
 
-    assert lets_in(out) == [("scraper", "prod")] * times
+    assert allowed_callers(out) == [("scraper", "prod")] * times

@@ -1,4 +1,4 @@
-"""An application changes from one library to the other, and back, on the same cluster."""
+"""An application changes from one library to the other and back, on the same cluster."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class TestConsumer:
         assert cluster.pod_labels().items() >= LABELS.items()
         return cluster
 
-    def test_stays_without_a_write(self, joined: SmallCluster):
+    def test_an_upgrade_to_ours_writes_nothing(self, joined: SmallCluster):
         joined.forget_calls()
 
         consumer_on(OURS).run(ON.upgrade_charm(), state(MESH))
@@ -40,7 +40,9 @@ class TestConsumer:
         assert joined.ledger() == LABELS
 
     @pytest.mark.parametrize("library", [OURS, PUBLISHED])
-    def test_leaves_nothing_behind(self, library: Library, joined: SmallCluster):
+    def test_leaving_after_an_upgrade_leaves_nothing_behind(
+        self, library: Library, joined: SmallCluster
+    ):
         upgraded = consumer_on(library).run(ON.upgrade_charm(), state(MESH))
 
         consumer_on(library).run(ON.relation_broken(upgraded.get_relation(MESH.id)), upgraded)
@@ -51,10 +53,10 @@ class TestConsumer:
 
 
 class TestPolicies:
-    """A manager of one library finds what one of the other made, by the labels it is given."""
+    """A manager of one library finds the policies of the other by the labels that it is given."""
 
     @pytest.mark.parametrize(
-        "asked",
+        "requested",
         [
             entry(),
             entry(target_service="producer-lb"),
@@ -67,18 +69,22 @@ class TestPolicies:
             ),
         ],
     )
-    def test_are_rendered_alike(self, asked: dict[str, Any], istio: SmallCluster):
-        reconcile_on(PUBLISHED, asked)
+    def test_both_libraries_render_the_same_policy(
+        self, requested: dict[str, Any], istio: SmallCluster
+    ):
+        reconcile_on(PUBLISHED, requested)
         [theirs] = istio.policies().values()
 
-        reconcile_on(OURS, asked)
+        reconcile_on(OURS, requested)
 
         [ours] = istio.policies().values()
         assert ours["spec"] == theirs["spec"]
         assert ours["metadata"]["labels"] == theirs["metadata"]["labels"]
 
     @pytest.mark.parametrize(("before", "after"), CHANGES)
-    def test_are_taken_over(self, before: Library, after: Library, istio: SmallCluster):
+    def test_policies_of_the_other_library_are_adopted(
+        self, before: Library, after: Library, istio: SmallCluster
+    ):
         reconcile_on(before, entry(), entry(source_app_name="gone"))
 
         reconcile_on(after, entry(), entry(source_app_name="new"))
@@ -86,7 +92,7 @@ class TestPolicies:
         sources = sorted(name.split("-")[3] for name in istio.policies())
         assert sources == ["new", "scraper"]
 
-    def test_written_by_hand_are_of_one_type(self, istio: SmallCluster):
+    def test_raw_policies_of_the_published_type_are_accepted(self, istio: SmallCluster):
         by_hand = AuthorizationPolicy(
             metadata=ObjectMeta(name="by-hand", namespace="prod"), spec={}
         )

@@ -1,4 +1,4 @@
-"""What one library writes, the other reads, and both write the same: 1.0.2 and 0.2."""
+"""Our library and the published one (1.0.2 and 0.2) read and write the same relation data."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from two_libraries import OURS, PUBLISHED, Library, consumer_on, provider_on
 ON = testing.CharmEvents()
 Bag = Mapping[str, str]
 
-# Who is related to the consumer, and whom its policies let in.
+# Relations of the consumer, and the policies that follow from them.
 READER = related("data", "reader")
 SCRAPER = related("metrics", "scraper")
 UPSTREAM = related("upstream", "database")
 STRANGER = related("metrics", ALIAS)
-WHO = identity(ALIAS, "scraper", "far")
+IDENTITY = identity(ALIAS, "scraper", "far")
 
 MANY = {"hosts": None, "ports": [9090], "methods": None, "paths": None}
 GET_DATA = {"hosts": None, "ports": [8080], "methods": ["GET"], "paths": ["/data"]}
@@ -32,14 +32,14 @@ REACHES = entry(source_app_name="database", target_type="unit", endpoints=[])
 SCRAPES_FROM_FAR = entry(source_namespace="far", target_type="unit", endpoints=[MANY])
 
 SITUATIONS = [
-    pytest.param([], [], id="nobody"),
+    pytest.param([], [], id="none"),
     pytest.param([READER], [READS, READS_SERVICE], id="app"),
     pytest.param([SCRAPER], [SCRAPES], id="unit"),
     pytest.param([UPSTREAM], [REACHES], id="unit, any port"),
-    pytest.param([STRANGER, WHO], [SCRAPES_FROM_FAR], id="cross-model"),
+    pytest.param([STRANGER, IDENTITY], [SCRAPES_FROM_FAR], id="cross-model"),
     pytest.param(
-        # Of one endpoint only one relation, since the published library leaves their order open.
-        [READER, UPSTREAM, STRANGER, WHO],
+        # One relation for each endpoint, since the published library leaves their order open.
+        [READER, UPSTREAM, STRANGER, IDENTITY],
         [READS, READS_SERVICE, SCRAPES_FROM_FAR, REACHES],
         id="all",
     ),
@@ -64,7 +64,7 @@ def bag_of_provider(library: Library) -> Bag:
 
 
 def bag_of_caller(library: Library) -> Bag:
-    """Return what says who `producer` in `prod` is."""
+    """Return the identity that `producer` in `prod` publishes."""
     saas, context = related("require-cmr-mesh", "saas"), consumer_on(library)
     out = context.run(ON.relation_created(saas), state(saas))
     return out.get_relation(saas.id).local_app_data
@@ -85,7 +85,7 @@ def read_by_consumer(library: Library, bag: Bag) -> tuple[Any, Any, bool]:
 @pytest.mark.parametrize(("relations", "expected"), SITUATIONS)
 class TestPolicies:
     @pytest.mark.parametrize(("consumer", "provider"), PAIRS)
-    def test_arrive(
+    def test_policies_arrive(
         self,
         consumer: Library,
         provider: Library,
@@ -96,7 +96,9 @@ class TestPolicies:
 
         assert read_by_provider(provider, bag) == expected
 
-    def test_are_written_alike(self, relations: list[testing.Relation], expected: list[Any]):
+    def test_both_libraries_write_the_same_policies(
+        self, relations: list[testing.Relation], expected: list[Any]
+    ):
         bag = bag_of_consumer(OURS, *relations)
 
         assert bag == bag_of_consumer(PUBLISHED, *relations)
@@ -104,29 +106,29 @@ class TestPolicies:
 
 
 @pytest.mark.parametrize(("provider", "consumer"), PAIRS)
-def test_labels_and_kind_arrive(provider: Library, consumer: Library):
+def test_labels_and_mesh_type_arrive(provider: Library, consumer: Library):
     assert read_by_consumer(consumer, bag_of_provider(provider)) == (LABELS, "istio", True)
 
 
-def test_labels_and_kind_are_written_alike():
+def test_both_libraries_write_the_same_labels_and_mesh_type():
     assert bag_of_provider(OURS) == bag_of_provider(PUBLISHED)
 
 
 @pytest.mark.parametrize(("caller", "called"), PAIRS)
 def test_an_identity_arrives(caller: Library, called: Library):
-    who = related("provide-cmr-mesh", ALIAS, remote_app_data=bag_of_caller(caller))
+    known = related("provide-cmr-mesh", ALIAS, remote_app_data=bag_of_caller(caller))
 
-    [policy] = json.loads(bag_of_consumer(called, STRANGER, who)["policies"])
+    [policy] = json.loads(bag_of_consumer(called, STRANGER, known)["policies"])
 
     assert (policy["source_app_name"], policy["source_namespace"]) == ("producer", "prod")
 
 
-def test_an_identity_is_written_alike():
+def test_both_libraries_write_the_same_identity():
     assert bag_of_caller(OURS) == bag_of_caller(PUBLISHED)
 
 
 class TestVersion02:
-    """It wrote neither the type of a target nor a selector, and no kind of mesh."""
+    """Version 0.2 writes no target type, no selector and no mesh type."""
 
     POLICIES = (
         '[{"source_app_name": "scraper", "source_namespace": "prod", "target_app_name": "producer",'
@@ -142,12 +144,12 @@ class TestVersion02:
     def test_its_labels_are_read(self):
         assert read_by_consumer(OURS, {"labels": self.LABELS}) == (LABELS, None, True)
 
-    def test_it_finds_in_our_policies_what_it_knows(self):
+    def test_our_policies_have_the_fields_that_it_reads(self):
         [new] = json.loads(bag_of_consumer(OURS, READER)["policies"])[:1]
         [old] = json.loads(self.POLICIES)
 
         assert old.keys() <= new.keys()
         assert old["endpoints"][0].keys() == new["endpoints"][0].keys()
 
-    def test_it_finds_in_our_bag_what_it_knows(self):
+    def test_our_databag_has_the_labels_that_it_reads(self):
         assert bag_of_provider(OURS)["labels"] == self.LABELS

@@ -1,7 +1,7 @@
 """An application of two units, on a mesh and related to others, as Juju runs it.
 
-Each unit runs its own events in its own time, and sees a relation from its relation-created to its
-relation-broken. What the leader publishes is there for both.
+Each unit runs its own events at its own pace. It sees a relation from its relation-created to its
+relation-broken. Both units see the data that the leader publishes.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ ON = testing.CharmEvents()
 HERE, FAR = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 _DATA = Endpoint(ports=[8080], methods=[Method.get], paths=["/data"])
 
-# What the charm allows, revision by revision.
+# The policies of the charm, revision by revision.
 REVISIONS: tuple[tuple[Policy | AppPolicy | UnitPolicy, ...], ...] = (
     (AppPolicy(relation="data", endpoints=[_DATA]), UnitPolicy(relation="metrics", ports=[9090])),
     (
@@ -40,7 +40,7 @@ REVISIONS: tuple[tuple[Policy | AppPolicy | UnitPolicy, ...], ...] = (
 
 
 class Consumer(ServiceMeshConsumer):
-    """Has a client that outlives an event, which is a good deal quicker."""
+    """Keeps one client for all events, which saves much time."""
 
     client: lightkube.Client
 
@@ -50,7 +50,7 @@ class Consumer(ServiceMeshConsumer):
 
 
 class Charm(ops.CharmBase):
-    """A consumer of any revision."""
+    """A consumer with the policies of a revision."""
 
     revision = 0
 
@@ -66,7 +66,7 @@ class Charm(ops.CharmBase):
 
 @dataclass
 class Link:
-    """A relation of the application, and what is published over it."""
+    """A relation of the application, and the data that both sides publish."""
 
     id: int
     endpoint: str
@@ -76,7 +76,7 @@ class Link:
     ours: dict[str, str] = field(default_factory=dict[str, str])
 
     def seen(self) -> testing.Relation:
-        """Return it as Juju shows it to a unit."""
+        """Return the relation as Juju shows it to a unit."""
         return testing.Relation(
             self.endpoint,
             id=self.id,
@@ -90,7 +90,7 @@ class Link:
 
 @dataclass
 class Unit:
-    """A unit: the events that it has yet to run, the relations that it sees, and its memory."""
+    """A unit: its pending events, the relations that it sees, and its stored state."""
 
     number: int
     events: deque[tuple[str, Link | None]] = field(default_factory=deque[tuple[str, Link | None]])
@@ -99,10 +99,10 @@ class Unit:
 
 
 class Application:
-    """The application, and what happens to it.
+    """The application and its events.
 
     Args:
-        cluster: where its pods and Service are.
+        cluster: the cluster with the application's pods and Service.
     """
 
     def __init__(self, cluster: SmallCluster) -> None:
@@ -113,7 +113,7 @@ class Application:
         self.auto_join = True
         self.revision = 0
         self._ids = 0
-        timeout: Any = PATIENCE  # in seconds, which every HTTP client takes
+        timeout: Any = PATIENCE  # in seconds, which every HTTP client accepts
         self._patient = lightkube.Client(namespace=MODEL, field_manager=APP)
         self._impatient = lightkube.Client(namespace=MODEL, field_manager=APP, timeout=timeout)
         options = {"auto-join": {"type": "boolean", "default": True}}
@@ -138,7 +138,7 @@ class Application:
         return link
 
     def publish(self, link: Link, **data: str) -> None:
-        """Have the other side publish this."""
+        """Publish data on the other side of a relation."""
         link.theirs.update(data)
         self._tell("relation_changed", link)
 
@@ -150,13 +150,13 @@ class Application:
         self._tell("config_changed")
 
     def upgrade(self, revision: int, auto_join: bool) -> None:
-        """Upgrade the charm, which gives each unit a new pod."""
+        """Upgrade the charm, which replaces the pod of each unit."""
         self.revision, self.auto_join = revision, auto_join
         for unit in self.units:
             self.replace_pod(unit)
 
     def replace_pod(self, unit: Unit) -> None:
-        """Start the unit's pod anew, without its memory."""
+        """Replace the unit's pod, which loses the stored state."""
         unit.stored = frozenset()
         unit.events.extendleft([("start", None), ("config_changed", None), ("upgrade_charm", None)])
 
@@ -170,7 +170,7 @@ class Application:
             unit.events.append((event, link))
 
     def run_next(self, unit: Unit, faults: Faults) -> None:
-        """Run the unit's next event, while Kubernetes fails like this."""
+        """Run the unit's next event while Kubernetes has these faults."""
         if unit.events:
             self.cluster.go_through(faults)
             Consumer.client = self._impatient if faults.timeouts else self._patient
@@ -198,7 +198,7 @@ class Application:
             unit.sees.remove(link)
 
     def settle(self) -> None:
-        """Let nothing fail, every unit run what it has to, and then one more event."""
+        """Run all pending events and one more on every unit, without faults."""
         self._tell("update_status")
         for unit in self.units:
             while unit.events:

@@ -1,4 +1,4 @@
-"""How many examples are tried: few by default and always the same ones, many with `tox -e deep`."""
+"""The number of examples: few and always the same by default, many with `tox -e deep`."""
 
 import os
 
@@ -14,7 +14,7 @@ EXPECTED = (
     HealthCheck.too_slow,
 )
 COMMON = settings(deadline=None, stateful_step_count=30, suppress_health_check=EXPECTED)
-# What fails is told as it was found: to make a failure small takes minutes.
+# A failure is reported as it was found, because shrinking it takes minutes.
 QUICK = (Phase.explicit, Phase.generate)
 
 EXAMPLES = {"default": 30, "deep": 500}

@@ -1,4 +1,4 @@
-"""What a Kubernetes API does when it fails, request by request."""
+"""Failures of a Kubernetes API, request by request."""
 
 import time
 from collections.abc import Sequence
@@ -11,43 +11,43 @@ from rehearsal.kubernetes.requests import Answer, Request
 from rehearsal.kubernetes.server import Handle
 from rehearsal.kubernetes.status import StatusError
 
-# How long a client waits that is to see a timeout, in seconds.
+# The timeout, in seconds, of a client that is meant to run into timeouts.
 PATIENCE = 0.4
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One request that fails: before it took effect, or after.
+    """A failure of one request, before or after the request takes effect.
 
     Args:
-        what: a code of HTTP, or what happens in place of an answer.
-        after: whether it took effect all the same.
+        kind: the HTTP status code of the answer, or the event in place of an answer.
+        after: whether the request takes effect before it fails.
     """
 
-    what: int | Literal["drop", "timeout"]
+    kind: int | Literal["drop", "timeout"]
     after: bool
 
     def answer(self, request: Request, handle: Handle) -> Answer:
-        """Fail as this fault does."""
+        """Fail the request in the way of this fault."""
         if self.after:
             handle(request)
-        if isinstance(self.what, int):
-            raise StatusError(self.what, "Reason", f"the reason for {self.what}")
-        if self.what == "timeout":
+        if isinstance(self.kind, int):
+            raise StatusError(self.kind, "Reason", f"the reason for {self.kind}")
+        if self.kind == "timeout":
             time.sleep(2 * PATIENCE)
         raise ConnectionError
 
 
 class Faults:
-    """Stands around a server: request by request, the fault that is next, or none.
+    """Wraps a server: each request meets the next fault of a plan, if there is one.
 
     Args:
-        plan: for each request, in order, how it fails; None where it does not. Later ones do not.
+        plan: the fault of each request in order, or None. Requests after the last do not fail.
     """
 
     def __init__(self, plan: Sequence[Fault | None]) -> None:
         self._left = list(plan)
-        self.timeouts = any(fault and fault.what == "timeout" for fault in plan)
+        self.timeouts = any(fault and fault.kind == "timeout" for fault in plan)
 
     def __call__(self, request: Request, handle: Handle) -> Answer:
         fault = self._left.pop(0) if self._left else None

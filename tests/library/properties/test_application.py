@@ -1,8 +1,8 @@
-"""Whatever happens in whichever order, in the end all is as the relations say.
+"""After any events in any order, policies, identities and labels follow from the relations.
 
-A step makes or breaks a relation, has somebody publish, change a label, upgrade, take the lead or
-lose a pod, or lets a unit run its next event while Kubernetes fails. Now and then, and in the end,
-nothing fails any more, and one more event comes: then all is checked.
+A step makes or breaks a relation, publishes data, changes a label, upgrades the charm, elects a
+leader, replaces a pod, or runs the next event of a unit while Kubernetes fails. Now and then, and
+at the end, the failures stop and one more event runs. Then the result is checked.
 """
 
 import json
@@ -22,14 +22,14 @@ from small_cluster import APP, MODEL, SmallCluster
 from charms.istio_beacon_k8s.v0.service_mesh import UnitPolicy
 
 JUJUS = {"app.kubernetes.io/name": APP}
-KEYS, VALUES, MINE = ("a", "b", "x.io/c"), ("1", "2"), ("mine", "other")
+KEYS, VALUES, USER_VALUES = ("a", "b", "x.io/c"), ("1", "2"), ("by_user", "other")
 LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), min_size=1)
 ENDPOINTS = st.sampled_from(["data", "metrics", "upstream"])
 
-# Who may be related, by the name known here, and in which model it is.
+# The names of applications that may be related, and their models.
 NEIGHBOURS = {"reader": HERE, "scraper": HERE, ALIAS: FAR, "saas": FAR}
 NAMES = st.sampled_from([*NEIGHBOURS])
-# The application and model that a remote application claims to be: the truth, and others.
+# The application and model that a remote application claims: the true ones, and others.
 TRUTH = ("far", "elsewhere")
 CLAIMS = (TRUTH, ("", "elsewhere"), ("*", "elsewhere"), ("far", MODEL), ("far", "nowhere"))
 UNITS = st.integers(0, 1)
@@ -40,12 +40,12 @@ def step(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tup
     return st.tuples(st.just(name), *arguments)
 
 
-# One rule has them all, since Hypothesis leaves rules out at random and most mistakes take several.
+# One rule holds all steps: Hypothesis omits rules at random, and most defects take several steps.
 STEPS = st.one_of(
     step("relate", ENDPOINTS, NAMES),
     step("unrelate", st.integers(0, 9)),
-    step("introduce_to", NAMES),
-    step("be_introduced", st.sampled_from([ALIAS, "saas"]), st.sampled_from(CLAIMS)),
+    step("require_identity", NAMES),
+    step("provide_identity", st.sampled_from([ALIAS, "saas"]), st.sampled_from(CLAIMS)),
     step("relate_mesh", st.none() | LABELS),
     step("change_mesh", LABELS),
     step("leave_mesh"),
@@ -53,14 +53,14 @@ STEPS = st.one_of(
     step("upgrade", st.integers(0, len(REVISIONS) - 1), st.booleans()),
     step("lose_pod", UNITS),
     step("elect", UNITS),
-    step("label", PLACES, st.sampled_from([*KEYS, "unrelated"]), st.sampled_from(MINE)),
+    step("label", PLACES, st.sampled_from([*KEYS, "unrelated"]), st.sampled_from(USER_VALUES)),
     step("check"),
     *[step("run", UNITS, PLANS), step("run_all", UNITS, PLANS)] * 3,
 )
 
 
 class Life(RuleBasedStateMachine):
-    """What may happen to the application."""
+    """The life of the application, in random steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Life(RuleBasedStateMachine):
         self.cluster = self._stack.enter_context(small_cluster.running())
         self.app = Application(self.cluster)
         self._stack.callback(self.app.close)
-        self.mine: dict[str, dict[str, str]] = {"StatefulSet": {}, "Service": {}}
+        self.by_user: dict[str, dict[str, str]] = {"StatefulSet": {}, "Service": {}}
 
     @initialize(labels=LABELS, plan=PLANS)
     def join(self, labels: dict[str, str], plan: list[Fault | None]) -> None:
@@ -81,7 +81,7 @@ class Life(RuleBasedStateMachine):
         self.run_all(0, plan)
 
     @rule(steps=st.lists(STEPS, min_size=1, max_size=5))
-    def happen(self, steps: list[tuple[Any, ...]]) -> None:
+    def take_steps(self, steps: list[tuple[Any, ...]]) -> None:
         for name, *arguments in steps:
             getattr(self, name)(*arguments)
 
@@ -93,10 +93,10 @@ class Life(RuleBasedStateMachine):
         if links:
             self.app.unrelate(links[which % len(links)])
 
-    def introduce_to(self, name: str) -> None:
+    def require_identity(self, name: str) -> None:
         self.app.relate("require-cmr-mesh", name, NEIGHBOURS[name])
 
-    def be_introduced(self, name: str, claim: tuple[str, str]) -> None:
+    def provide_identity(self, name: str, claim: tuple[str, str]) -> None:
         if not any(link.app == name for link in self.app.at("provide-cmr-mesh")):
             link = self.app.relate("provide-cmr-mesh", name, FAR)
             data = dict(zip(("app_name", "juju_model_name"), claim, strict=True))
@@ -129,29 +129,29 @@ class Life(RuleBasedStateMachine):
         self.app.elect(self.app.units[unit])
 
     def label(self, place: str, key: str, value: str) -> None:
-        self.mine[place][key] = value
+        self.by_user[place][key] = value
         self.cluster.label(place, key, value)
 
     def run(self, unit: int, plan: list[Fault | None]) -> None:
         self.app.run_next(self.app.units[unit], Faults(plan))
 
     def run_all(self, unit: int, plan: list[Fault | None]) -> None:
-        """Let a unit run all its events."""
+        """Run all pending events of a unit while Kubernetes fails."""
         faults = Faults(plan)
         while self.app.units[unit].events:
             self.app.run_next(self.app.units[unit], faults)
 
     def check(self) -> None:
-        """Let nothing fail for a while, and all be as the relations say."""
+        """Run pending events without failures, and check the result."""
         self.app.settle()
         self.check_policies()
-        self.check_introductions()
+        self.check_identities()
         self.check_labels()
 
     def teardown(self) -> None:
         try:
             self.check()
-            self.check_silence()
+            self.check_no_writes()
         finally:
             self._stack.close()
 
@@ -160,7 +160,7 @@ class Life(RuleBasedStateMachine):
             assert json.loads(link.ours["policies"]) == self.policies()
 
     def policies(self) -> list[dict[str, Any]]:
-        """Return what is allowed, as the wire has it."""
+        """Return the expected policies in the form that relation data has."""
         found: list[dict[str, Any]] = []
         for policy in REVISIONS[self.app.revision]:
             unit = isinstance(policy, UnitPolicy)
@@ -188,11 +188,11 @@ class Life(RuleBasedStateMachine):
         """Return the application and model that may call over this relation."""
         if link.model == HERE:
             return link.app, MODEL
-        introduced = [each for each in self.app.at("provide-cmr-mesh") if each.app == link.app]
-        claims = [json.loads(each.theirs["cmr_data"]) for each in introduced]
+        provided = [each for each in self.app.at("provide-cmr-mesh") if each.app == link.app]
+        claims = [json.loads(each.theirs["cmr_data"]) for each in provided]
         return TRUTH if [tuple(claim.values()) for claim in claims] == [TRUTH] else None
 
-    def check_introductions(self) -> None:
+    def check_identities(self) -> None:
         for link in self.app.at("require-cmr-mesh"):
             assert json.loads(link.ours["cmr_data"]) == {
                 "app_name": APP,
@@ -202,22 +202,22 @@ class Life(RuleBasedStateMachine):
     def check_labels(self) -> None:
         meshes = self.app.at("service-mesh")
         if meshes and "labels" not in meshes[0].theirs and self.app.auto_join:
-            return  # what it has not said yet changes nothing
+            return  # labels do not change before the mesh publishes some
         joined = meshes and self.app.auto_join
         wanted: dict[str, str] = json.loads(meshes[0].theirs["labels"]) if joined else {}
-        pods, service = self.mine["StatefulSet"], self.mine["Service"]
+        pods, service = self.by_user["StatefulSet"], self.by_user["Service"]
         assert self.cluster.pod_labels() == {**JUJUS, **wanted, **pods}
         assert self.cluster.service_labels() == {**wanted, **service}
         ours = {key: value for key, value in wanted.items() if not (key in pods and key in service)}
         assert (self.cluster.ledger() or {}) == ours
 
-    def check_silence(self) -> None:
-        """Once all is right, an event writes nothing."""
+    def check_no_writes(self) -> None:
+        """Check that a further event writes nothing."""
         self.cluster.forget_calls()
         self.app.settle()
         assert self.cluster.writes() == []
 
 
-# Typed in part only by the newest hypothesis for Python 3.10.
+# The newest hypothesis for Python 3.10 has only some of the types.
 life: Any = Life
 TestLife = life.TestCase

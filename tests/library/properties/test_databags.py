@@ -1,7 +1,7 @@
-"""Whatever others write, the library raises nothing, and logs what Juju can take.
+"""The library raises no error for any data of others, and logs only text that Juju accepts.
 
-A line of the log and a status are arguments of a hook tool, a process: a NUL in one, or half of a
-surrogate pair, would fail the hook.
+A line of the log and a status are arguments of a hook tool, which is a process. A NUL in one, or
+half of a surrogate pair, would fail the hook.
 """
 
 import json
@@ -27,7 +27,7 @@ HUGE = st.just("1" * 5000)
 
 
 def like(good: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Return objects with these keys, some of which have something else."""
+    """Return objects with some of these keys, and other values for some of them."""
     strange: dict[str, st.SearchStrategy[Any]] = {
         key: st.just(value) | JSON for key, value in good.items()
     }
@@ -35,7 +35,7 @@ def like(good: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def texts(*strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
-    """Return values for a databag: any text, any JSON, and some that are almost right."""
+    """Return values for a databag: any text, any JSON, and values that are almost correct."""
     valid = st.one_of(JSON, *strategies).map(json.dumps)
     return st.text() | valid | valid.map(lambda text: text[:-1]) | DEEP | HUGE
 
@@ -51,14 +51,14 @@ BAG = {"labels": LABELS, "mesh_type": texts(st.just("istio")), "more": st.text()
 LEDGER = {"labels": LABELS, "replaced": texts(st.dictionaries(ODD, st.lists(ODD) | JSON))}
 
 
-def check_said(context: testing.Context[Any], out: testing.State) -> None:
-    for said in [out.unit_status.message, *(line.message for line in context.juju_log)]:
-        assert "\0" not in said
-        said.encode()
+def check_messages(context: testing.Context[Any], out: testing.State) -> None:
+    for message in [out.unit_status.message, *(line.message for line in context.juju_log)]:
+        assert "\0" not in message
+        message.encode()
 
 
 @given(bag=st.fixed_dictionaries({}, optional={**BAG, "policies": POLICIES}))
-def test_a_provider_reads_anything(bag: dict[str, str]):
+def test_a_provider_reads_any_databag(bag: dict[str, str]):
     charm = provider()
     relation = testing.Relation("service-mesh", remote_app_name="producer", remote_app_data=bag)
 
@@ -67,12 +67,12 @@ def test_a_provider_reads_anything(bag: dict[str, str]):
         out = manager.run()
 
     assert len(review.accepted) <= len(infos)
-    check_said(charm, out)
+    check_messages(charm, out)
 
 
 @given(bag=st.fixed_dictionaries({}, optional=BAG), cmr_data=IDENTITY)
 @pytest.mark.usefixtures("cluster")
-def test_a_consumer_reads_anything(bag: dict[str, str], cmr_data: str):
+def test_a_consumer_reads_any_databag(bag: dict[str, str], cmr_data: str):
     charm = consumer()
     relation = mesh(**bag)
     stranger = related("provide-cmr-mesh", ALIAS, remote_app_data={"cmr_data": cmr_data})
@@ -82,11 +82,11 @@ def test_a_consumer_reads_anything(bag: dict[str, str], cmr_data: str):
 
     sources = json.loads(out.get_relation(relation.id).local_app_data["policies"])
     assert all(source["source_app_name"] not in ("", "*") for source in sources)
-    check_said(charm, out)
+    check_messages(charm, out)
 
 
 @given(ledger=st.fixed_dictionaries({}, optional=LEDGER), leaves=st.booleans())
-def test_a_ledger_may_have_anything(ledger: dict[str, str], leaves: bool, cluster: SmallCluster):
+def test_a_ledger_may_have_any_content(ledger: dict[str, str], leaves: bool, cluster: SmallCluster):
     charm = consumer()
     relation = mesh(labels=json.dumps({"mesh": "on"}))
     joined = charm.run(ON.relation_changed(relation), state(relation))
@@ -97,5 +97,5 @@ def test_a_ledger_may_have_anything(ledger: dict[str, str], leaves: bool, cluste
 
     assert out.unit_status.name == "active"
     assert cluster.ledger() == (None if leaves else {"mesh": "on"})
-    check_said(charm, out)
+    check_messages(charm, out)
     cluster.put_ledger(labels='{"mesh": "on"}')

@@ -1,15 +1,15 @@
-"""What the properties found wrong, each in the fewest steps."""
+"""Defects that the property tests found, each in the fewest steps."""
 
 import json
 from dataclasses import replace
 
 from ops import testing
 from properties.faults import Fault, Faults
-from small_charms import LABELS, ambient, asks, consumer, entry, provider, state
+from small_charms import LABELS, ambient, consumer, entry, provider, requesting, state
 from small_cluster import APP, SmallCluster
 
 ON = testing.CharmEvents()
-JUJUS = {"app.kubernetes.io/name": APP}
+JUJU_LABELS = {"app.kubernetes.io/name": APP}
 MESH = ambient()
 
 
@@ -27,13 +27,13 @@ def leave(unit: testing.State) -> testing.State:
 
 
 def check_left(cluster: SmallCluster) -> None:
-    assert cluster.pod_labels() == JUJUS
+    assert cluster.pod_labels() == JUJU_LABELS
     assert cluster.service_labels() == {}
     assert cluster.ledger() is None
 
 
-def test_a_key_of_somebody_else_is_escaped_in_the_log():
-    relation = asks("producer", entry(target_selector_labels={"\0": 1}))
+def test_a_key_from_relation_data_is_escaped_in_the_log():
+    relation = requesting("producer", entry(target_selector_labels={"\0": 1}))
     charm = provider()
 
     with charm(ON.update_status(), state(relation)) as manager:
@@ -43,7 +43,7 @@ def test_a_key_of_somebody_else_is_escaped_in_the_log():
     assert all("\0" not in line.message for line in charm.juju_log)
 
 
-def test_a_ledger_is_rebuilt_whoever_damaged_it(cluster: SmallCluster):
+def test_a_ledger_with_one_damaged_key_is_rebuilt(cluster: SmallCluster):
     cluster.put_ledger(labels=json.dumps(LABELS), replaced="damaged")
     rebuilt = joined()
     cluster.forget_calls()
@@ -53,7 +53,7 @@ def test_a_ledger_is_rebuilt_whoever_damaged_it(cluster: SmallCluster):
     assert cluster.writes() == []
 
 
-def test_a_404_that_is_not_kubernetes_own_is_a_failure(cluster: SmallCluster):
+def test_a_404_that_kubernetes_did_not_send_is_a_failure(cluster: SmallCluster):
     cluster.go_through(Faults([Fault(404, after=False)]))
     on_mesh = joined()
     cluster.go_through(Faults([Fault(404, after=False)]))
@@ -65,7 +65,7 @@ def test_a_404_that_is_not_kubernetes_own_is_a_failure(cluster: SmallCluster):
     check_left(cluster)
 
 
-def test_who_is_refused_in_a_new_pod_leaves_once_trusted(cluster: SmallCluster):
+def test_a_new_pod_without_trust_leaves_once_trusted(cluster: SmallCluster):
     on_mesh = joined()
     cluster.fail(403)
     refused = consumer().run(ON.upgrade_charm(), in_a_new_pod(on_mesh))
@@ -78,7 +78,7 @@ def test_who_is_refused_in_a_new_pod_leaves_once_trusted(cluster: SmallCluster):
     check_left(cluster)
 
 
-def test_a_pod_that_goes_down_while_leaving_leaves_in_the_next(cluster: SmallCluster):
+def test_a_pod_that_stops_while_leaving_leaves_in_the_next_one(cluster: SmallCluster):
     on_mesh = joined()
     cluster.drop(at_write=1)
     leave(on_mesh)
@@ -89,7 +89,7 @@ def test_a_pod_that_goes_down_while_leaving_leaves_in_the_next(cluster: SmallClu
     check_left(cluster)
 
 
-def test_who_leads_again_looks_again(cluster: SmallCluster):
+def test_a_unit_that_leads_again_reconciles(cluster: SmallCluster):
     led = joined()
     follows = consumer().run(ON.update_status(), replace(led, leader=False))
     bag = replace(follows.get_relation(MESH.id), local_app_data={"policies": "of another leader"})
@@ -99,4 +99,4 @@ def test_who_leads_again_looks_again(cluster: SmallCluster):
     again = consumer().run(ON.config_changed(), leads)
 
     assert again.get_relation(MESH.id).local_app_data == {"policies": "[]"}
-    assert cluster.pod_labels() == {**JUJUS, **LABELS}
+    assert cluster.pod_labels() == {**JUJU_LABELS, **LABELS}

@@ -1,4 +1,4 @@
-"""However Kubernetes fails, the AuthorizationPolicies become what is asked for, and no other."""
+"""After any failures of Kubernetes, the cluster has exactly the requested policies."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ from rehearsal.kubernetes.requests import Answer, Request
 from rehearsal.kubernetes.server import Handle
 
 POLICIES = [MeshPolicy.model_validate(entry(source_app_name=name)) for name in "abcd"]
-ASKED = st.lists(st.sampled_from(POLICIES), unique_by=lambda policy: policy.source_app_name)
-# No client here waits so little that it would see a timeout.
+REQUESTED = st.lists(st.sampled_from(POLICIES), unique_by=lambda policy: policy.source_app_name)
+# The timeouts of the clients here are too long for these faults.
 WITHOUT_TIMEOUTS = PLANS.filter(lambda plan: not Faults(plan).timeouts)
-STEPS = st.lists(st.tuples(ASKED, WITHOUT_TIMEOUTS), min_size=1, max_size=6)
-NOBODYS = "somebody-elses"
+STEPS = st.lists(st.tuples(REQUESTED, WITHOUT_TIMEOUTS), min_size=1, max_size=6)
+FOREIGN = "foreign"
 
 
 def sources(cluster: SmallCluster) -> set[str]:
-    """Return whom the policies let in."""
-    rules = [each["spec"]["rules"] for name, each in cluster.policies().items() if name != NOBODYS]
+    """Return the applications that the policies allow."""
+    rules = [each["spec"]["rules"] for name, each in cluster.policies().items() if name != FOREIGN]
     return {rule[0]["from"][0]["source"]["principals"][0].split("/")[-1] for rule in rules}
 
 
@@ -37,7 +37,7 @@ def names(policies: list[MeshPolicy]) -> set[str]:
 
 
 class Watched:
-    """Sees after each request whether somebody is denied who is to be let in before and after."""
+    """Records the applications that a request denies, although they should always be allowed."""
 
     def __init__(self, cluster: SmallCluster, always: set[str], faults: Faults) -> None:
         self._cluster, self._always, self._faults = cluster, always, faults
@@ -51,7 +51,7 @@ class Watched:
 
 
 def reconcile(manager: PolicyResourceManager, policies: list[MeshPolicy]) -> list[Refusal] | None:
-    """Return what was refused, or None if Kubernetes failed."""
+    """Return the refusals, or None if Kubernetes failed."""
     try:
         return manager.reconcile(policies, MeshType.istio)
     except kubernetes_errors():
@@ -59,22 +59,22 @@ def reconcile(manager: PolicyResourceManager, policies: list[MeshPolicy]) -> lis
 
 
 @given(steps=STEPS)
-def test_policies_become_what_is_asked(steps: list[tuple[Any, Any]], istio: SmallCluster):
+def test_the_cluster_gets_the_requested_policies(steps: list[tuple[Any, Any]], istio: SmallCluster):
     charm = provider()
-    istio.put_policy(NOBODYS, {})
+    istio.put_policy(FOREIGN, {})
     with charm(charm.on.start(), state()) as running, connected("mesh") as client:
         manager = PolicyResourceManager(running.charm, client)
-        for asked, plan in steps:
-            watched = Watched(istio, names(asked) & sources(istio), Faults(plan))
+        for requested, plan in steps:
+            watched = Watched(istio, names(requested) & sources(istio), Faults(plan))
             istio.go_through(watched)
-            reconcile(manager, asked)
+            reconcile(manager, requested)
             assert watched.denied == set()
 
         istio.recover()
         last = steps[-1][0]
         assert reconcile(manager, last) == []
         assert sources(istio) == names(last)
-        assert NOBODYS in istio.policies()
+        assert FOREIGN in istio.policies()
 
         istio.forget_calls()
         reconcile(manager, last)

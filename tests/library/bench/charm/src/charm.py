@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A consumer with nothing but the mesh, on the library that SERVICE_MESH names."""
+"""A minimal consumer of a mesh, on the library that the variable SERVICE_MESH names."""
 
 import importlib
 import os
@@ -11,7 +11,7 @@ mesh: Any = importlib.import_module(os.environ["SERVICE_MESH"])
 
 
 class ConsumerCharm(ops.CharmBase):
-    """Lets readers and scrapers in."""
+    """Allows readers and scrapers to call it."""
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
