@@ -1,6 +1,6 @@
-"""The Juju that the tests run on, and the demo that is deployed there for all of them.
+"""The Juju that the tests run on, and the demo that all tests share there.
 
-A test leaves the demo as it found it. After a test that failed, the next one gets a new deployment.
+A test leaves the demo as it found it. After a test has failed, the next one gets a new deployment.
 """
 
 import functools
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--model",
         default=f"integration-{secrets.token_hex(4)}",
-        help="what the names of the models begin with (default: random)",
+        help="prefix of the names of the models (default: random)",
     )
 
 
@@ -79,7 +79,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def seconds(request: pytest.FixtureRequest) -> Generator[float]:
-    """Have `juju` and KUBECONFIG be those to run on; return the seconds that a command may take."""
+    """Set `juju` and KUBECONFIG to the chosen Juju, and yield the time limit of a command."""
     chosen = str(request.param)
     if chosen == "real":
         _refuse_unpacked()
@@ -99,7 +99,7 @@ def _refuse_unpacked() -> None:
 
 
 class Deployments:
-    """The deployment that the tests share, until one of them fails."""
+    """Holds the deployment that the tests share until one of them fails."""
 
     def __init__(self, name: str, seconds: float, folder: Path) -> None:
         self._name, self._seconds, self._folder = name, seconds, folder
@@ -107,7 +107,7 @@ class Deployments:
         self._current: Deployment | None = None
 
     def current(self) -> Deployment:
-        """Return the deployment, a new one if the last one is gone."""
+        """Return the deployment, or a new one if the last one was destroyed."""
         if self._current is None:
             self._used += 1
             name = f"{self._name}-{self._used}"
@@ -133,7 +133,7 @@ def deployments(
 
 @pytest.fixture
 def demo(request: pytest.FixtureRequest, deployments: Deployments) -> Generator[Deployment]:
-    """The demo, as deployed or as the tests before have left it."""
+    """Yield the shared deployment of the demo. Destroy it if the test fails."""
     deployment = deployments.current()
     yield deployment
     if request.node.stash[FAILED]:
@@ -143,17 +143,17 @@ def demo(request: pytest.FixtureRequest, deployments: Deployments) -> Generator[
 
 @pytest.fixture
 def juju(demo: Deployment) -> jubilant.Juju:
-    """The model with the producer."""
+    """Return the model with the producer."""
     return demo.juju
 
 
 @pytest.fixture
 def remote(demo: Deployment) -> jubilant.Juju:
-    """The other model."""
+    """Return the other model."""
     return demo.remote
 
 
 @pytest.fixture
 def expected(demo: Deployment) -> Expected:
-    """The results that callers should get under the mesh's kind of policies."""
+    """Return the results that callers should get under the mesh's kind of policies."""
     return demo.expected

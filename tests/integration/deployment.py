@@ -1,4 +1,4 @@
-"""The demo deployed in two models, and the ways in which the tests look at it."""
+"""The demo, deployed in two models, and functions to change and inspect it."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ IMAGE = {"scraper-image": "docker.io/library/python:3.12-slim"}
 LABEL_ON = "label istio.io/dataplane-mode=ambient on pods of "
 """The line of `in_kubernetes` for the mesh's label on the pods of an application."""
 ANYTHING = row("200", "200", "201", "200", "200", "200")
-"""The producer's own answers, which a caller gets if no mesh denies it."""
+"""The producer's own answers, which a caller gets if no mesh denies its calls."""
 
 
 class Deployment:
@@ -34,7 +34,7 @@ class Deployment:
     Args:
         name: name of the first model, with which the name of the second one begins.
         seconds: how long a command may take to take effect.
-        folder: for the overlay of the second bundle.
+        folder: the folder for the overlay of the second bundle.
     """
 
     def __init__(self, name: str, seconds: float, folder: Path) -> None:
@@ -77,7 +77,7 @@ class Deployment:
             juju.destroy_model(str(juju.model), destroy_storage=True, force=True)
 
     def report(self) -> str:
-        """Return status and log of the models, in which to find the cause of a failure."""
+        """Return status and log of the models, which may show the cause of a failure."""
         parts: list[str] = []
         with contextlib.suppress(jubilant.CLIError):
             for juju in self._models:
@@ -87,12 +87,12 @@ class Deployment:
     def assert_gets(
         self, caller: str, expected: Row, *, model: jubilant.Juju | None = None
     ) -> None:
-        """Have a unit call the producer until it gets the expected results, or fail in the end.
+        """Have a unit call the producer until it gets the expected results, or time out.
 
         Args:
             caller: the unit.
             expected: its results.
-            model: the caller's, if it is not the producer's.
+            model: the caller's model, if it differs from the producer's.
         """
         seconds = min(self._seconds, patience.SECONDS)
         differences = patience.until(

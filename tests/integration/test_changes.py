@@ -1,4 +1,4 @@
-"""Relations, units and revisions that come and go."""
+"""Changes of relations, units and revisions."""
 
 import jubilant
 import pytest

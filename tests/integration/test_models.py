@@ -1,4 +1,4 @@
-"""A caller in another model: allowed while the producer knows its identity."""
+"""A caller in another model is allowed while the producer knows its identity."""
 
 import jubilant
 

@@ -1,4 +1,4 @@
-"""Applications and, last of all, the mesh are removed: nothing of them is left."""
+"""Removal of applications and, last of all, of the mesh: nothing of them is left."""
 
 import jubilant
 import pytest

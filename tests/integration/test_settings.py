@@ -43,7 +43,7 @@ def test_a_wrong_value_blocks_and_leaves_the_policies(
     demo.assert_gets("scraper/0", expected.related)
 
 
-def test_without_enforcement_everybody_may_call(
+def test_without_enforcement_every_caller_is_allowed(
     demo: Deployment, juju: jubilant.Juju, expected: Expected
 ):
     juju.config("mesh", {"enforcement": "none"})

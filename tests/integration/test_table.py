@@ -1,4 +1,4 @@
-"""The table of README.md, and that the mesh's actions agree with each of its cells."""
+"""The table of README.md, and the agreement of the mesh's actions with each of its cells."""
 
 import functools
 import json
@@ -36,13 +36,13 @@ def policies(demo: Deployment) -> Mapping[str, str]:
 
 @pytest.fixture
 def observed(demo: Deployment) -> Mapping[str, Row]:
-    """The results of the calls of each caller, observed once for each deployment."""
+    """Return the results of each caller's calls, observed once for each deployment."""
     return observe(demo)
 
 
 @pytest.fixture
 def accepted(demo: Deployment, observed: Mapping[str, Row]) -> list[str]:
-    """The policies that the mesh has accepted, in words."""
+    """Return the policies that the mesh has accepted, in words."""
     results = policies(demo)
     if results["unenforced"]:
         pytest.skip(f"more is allowed than policies say: {results['unenforced']}")
@@ -51,7 +51,7 @@ def accepted(demo: Deployment, observed: Mapping[str, Row]) -> list[str]:
 
 
 def parts(call: str) -> tuple[str, int, str]:
-    """Return a column of the table as its method (`unit` for one on a unit), port and path."""
+    """Return the method (`unit` for a call to a unit), port and path of a column of the table."""
     method, _, rest = call.partition(" :")
     port, _, path = rest.partition("/")
     return method, int(port), f"/{path}"
