@@ -202,7 +202,10 @@ def test_what_the_greeting_says_of_the_demo_can_be_typed(open_shell: Open):
 
     called = terminal.until(r"(juju exec --unit scraper/0 -- curl \S+ \S+)")[1]
     asked = terminal.until(r"(juju-rehearsal explain .*)\r\n")[1]
+    opened = terminal.until(r"(juju-rehearsal open scraper)")[1]
     terminal.until(r"\(rehearsal\) ")
+    terminal.type(f"curl -s $({opened})\n")
+    terminal.until("(?i)<html")
 
     terminal.type(f"{called}\n")
     terminal.until('{"items": ')
@@ -292,3 +295,36 @@ def test_a_port_that_is_none_is_named(port: str):
 
     assert done.returncode == 2
     assert f"PORT: {port} is none (1 to 65535)" in done.stderr
+
+
+def test_the_addresses_of_a_workload_answer(write_bundle: WriteBundle):
+    bundle = write_bundle({"web": {"scale": 2}})
+    lines = [
+        f"juju add-model m; juju deploy {bundle} >/dev/null 2>&1",
+        "juju wait-for application web --timeout 60s",
+        "for url in $(juju-rehearsal open web); do curl -si --retry 5 $url | head -n 1; done",
+        "juju-rehearsal open web/1 | wc -l; juju-rehearsal open wbe; juju-rehearsal open web/7",
+    ]
+
+    done = subprocess.run(
+        [*REHEARSAL, "exec", "sh", "-c", "\n".join(lines)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.count("HTTP/1.0 200 OK") == 2
+    assert done.stdout.endswith("\n1\n")
+    known = "there are: web, web/0, web/1"
+    assert f"ERROR no application or unit wbe; {known}" in done.stderr
+    assert f"ERROR no application or unit web/7; {known}" in done.stderr
+
+
+def test_outside_of_a_rehearsal_open_says_how():
+    done = subprocess.run(
+        [*REHEARSAL, "open", "web"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR no rehearsal runs here.")

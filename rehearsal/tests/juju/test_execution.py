@@ -2,10 +2,12 @@
 
 import json
 
+import jubilant
 import pytest
 
 from tests.juju.conftest import Typist, write_charm
 from tests.juju.test_commands import STATUS, is_active
+from tests.test_shell import Terminal
 
 
 @pytest.fixture
@@ -73,6 +75,28 @@ def test_ssh_finds_the_files_of_a_container(juju: Typist):
 
     assert (kept.returncode, kept.stdout) == (0, "what is kept")
     assert juju("ssh --container web keeper/0 cat /srv/gone").returncode == 1
+
+
+def test_ssh_takes_a_command_in_one_word(juju: Typist):
+    write_charm(juju.folder / "holder", "name: holder\ncontainers: {web: {}}\n", KEEPER)
+    juju("deploy ./holder")
+    juju.until(STATUS, is_active("holder/0"))
+    model = json.loads(juju("whoami --format json").stdout)["model"]
+    client = jubilant.Juju(model=model, cli_binary=str(juju.program))
+
+    assert client.ssh("holder/0", "ls /srv", container="web") == "kept\n"
+    assert client.ssh("holder/0", "cat", "/srv/kept", container="web") == "what is kept"
+    with pytest.raises(jubilant.CLIError):
+        client.ssh("holder/0", "ls /srv/gone", container="web")
+
+
+def test_the_prompt_of_ssh_names_the_units_pod(web: Typist):
+    terminal = Terminal([str(web.program), "ssh", "web/0"], web.environment)
+
+    try:
+        terminal.until(r"root@web-0:~# ")
+    finally:
+        terminal.end()
 
 
 def test_ssh_has_the_terminal_to_itself(web: Typist):

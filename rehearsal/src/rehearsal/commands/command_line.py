@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from rehearsal.commands import explain, foreground, run, shell
+from rehearsal.commands import address, explain, foreground, run, shell
 from rehearsal.juju.version import VERSIONS
 from rehearsal.machine.ports import PortError
 from rehearsal.rehearsal import Rehearsal
@@ -34,6 +34,8 @@ def main(words: list[str] | None = None) -> int:
         return explain.explain(
             arguments.source, arguments.target, arguments.method, arguments.path, arguments.port
         )
+    if arguments.command == "open":
+        return address.show(arguments.target)
     if arguments.command == "exec":
         arguments.words = arguments.words[arguments.words[:1] == ["--"] :]
         if not arguments.words:
@@ -68,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     for each in (execute, opened, tried):
         _add_substrate_options(each)
     _add_explain(commands.add_parser("explain", help="say why a call is allowed or denied"))
+    shown = commands.add_parser(
+        "open", help="print where a browser of this machine finds a workload"
+    )
+    shown.add_argument("target", metavar="TARGET", help="APPLICATION or UNIT")
     return parser
 
 

@@ -94,6 +94,7 @@ def _about_call(rehearsal: Rehearsal, status: jubilant.Status, model: str) -> li
     return [
         f"juju exec --unit {caller}/0 -- curl -s {method}{call.urls[0]}",
         f"juju-rehearsal explain {' '.join(words)}",
+        f"juju-rehearsal open {caller}    # where a browser finds it, past the mesh",
     ]
 
 

@@ -22,6 +22,11 @@ _PATCHES: dict[str, Callable[[Object, Any], Object]] = {
 }
 _NAMESPACES = Resource("", "Namespace", "namespaces")
 _RETURNED_WHEN_DELETED = {"Namespace", "Pod", "Service", "ServiceAccount"}
+_INSTEAD = {
+    "exec": "; `juju ssh --container CONTAINER UNIT COMMAND` runs a command in a container",
+    "portforward": "; `juju-rehearsal open UNIT` prints where this machine finds a workload",
+}
+"""Advice for the subresources of pods that people ask for."""
 _WATCH_SECONDS = "1800"
 
 
@@ -80,8 +85,10 @@ class Api:
         return resource
 
     def _of_subresource(self, resource: Resource, request: Request) -> Answer:
-        if (resource.kind, request.target.subresource, request.verb) != ("Pod", "log", "get"):
-            raise status.not_done(f"the subresource {request.target.subresource}")
+        subresource = request.target.subresource
+        if (resource.kind, subresource, request.verb) != ("Pod", "log", "get"):
+            advice = _INSTEAD.get(subresource, "")
+            raise status.not_done(f"the subresource {subresource}{advice}")
         return Answer(200, log(self._existing(resource, request), request.query, self._logs))
 
     def _authorize(self, request: Request, verb: str) -> None:
