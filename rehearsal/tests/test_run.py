@@ -345,3 +345,27 @@ def test_a_bundle_that_is_not_there_is_named():
 
     assert done.returncode == 1
     assert 'no charm was found at "no-such.yaml"' in done.stderr
+
+
+def test_a_charm_alone_has_the_image_that_it_names(write_bundle: WriteBundle, tmp_path: Path):
+    write_bundle({})  # for its charm
+    file = tmp_path / "plain" / "charmcraft.yaml"
+
+    refused = rehearse(tmp_path / "plain")
+    text = file.read_text()
+    file.write_text(text.replace("oci-image}", "oci-image, upstream-source: some/image}"))
+    done = rehearse(tmp_path / "plain", "--timeout", "60")
+
+    assert refused.returncode == 1
+    assert "local charm missing OCI images for: image\nName an image with" in refused.stderr
+    assert "missing OCI images" not in done.stderr
+    assert "Model plain has settled" in done.stdout
+
+
+def test_a_charm_alone_is_given_an_image(write_bundle: WriteBundle, tmp_path: Path):
+    write_bundle({})  # for its charm
+
+    done = rehearse(tmp_path / "plain", "--resource", "image=some/image", "--timeout", "60")
+
+    assert "missing OCI images" not in done.stderr
+    assert "Model plain has settled" in done.stdout

@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from rehearsal.commands import address, explain, foreground, run, shell
+from rehearsal.commands import explain, foreground, forwarding, run, shell
 from rehearsal.juju.version import VERSIONS
 from rehearsal.machine.ports import PortError
 from rehearsal.rehearsal import Rehearsal
@@ -35,7 +35,7 @@ def main(words: list[str] | None = None) -> int:
             arguments.source, arguments.target, arguments.method, arguments.path, arguments.port
         )
     if arguments.command == "open":
-        return address.show(arguments.target)
+        return forwarding.serve(arguments.target)
     if arguments.command == "exec":
         arguments.words = arguments.words[arguments.words[:1] == ["--"] :]
         if not arguments.words:
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     execute.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     opened = commands.add_parser("shell", help="open a shell on a bundle that is deployed")
-    opened.add_argument("bundle", nargs="?", metavar="BUNDLE", help="none: nothing is deployed")
+    opened.add_argument(
+        "bundle", nargs="?", metavar="BUNDLE", help="or a charm; without it, nothing is deployed"
+    )
     _add_bundle_options(opened)
     opened.add_argument(
         "--suggest",
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print a command among those that are worth typing in this shell",
     )
     tried = commands.add_parser("run", help="deploy a bundle and print who may call whom in it")
-    tried.add_argument("bundle", metavar="BUNDLE")
+    tried.add_argument("bundle", metavar="BUNDLE", help="or a charm")
     _add_bundle_options(tried)
     for each in (execute, opened, tried):
         _add_substrate_options(each)
@@ -80,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_bundle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="append", default=[], metavar="FILE", help="laid over the bundle"
+    )
+    parser.add_argument(
+        "--resource",
+        action="append",
+        default=[],
+        metavar="NAME=IMAGE",
+        help="image of a charm that is deployed alone (default: its own upstream-source)",
     )
     parser.add_argument(
         "--timeout",
@@ -176,8 +185,8 @@ def _carry_out(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:
         return foreground.run(arguments.words, os.environ | rehearsal.environment)
     bundle = arguments.bundle, arguments.overlay, arguments.timeout
     if arguments.command == "run":
-        return run.run(rehearsal, *bundle)
-    return shell.shell(rehearsal, *bundle, arguments.suggest)
+        return run.run(rehearsal, *bundle, arguments.resource)
+    return shell.shell(rehearsal, *bundle, arguments.suggest, arguments.resource)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,8 @@ import jubilant
 from jubilant.statustypes import UnitStatus
 
 from rehearsal.juju.hooks import failure
+from rehearsal.juju.model.bundle import is_bundle
+from rehearsal.juju.model.charm import upstream_images
 
 _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
@@ -16,22 +18,35 @@ logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of eac
 _LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
 
 
-def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[str]) -> None:
+def deploy(
+    juju: jubilant.Juju, bundle: str, overlays: Sequence[str], resources: Sequence[str] = ()
+) -> None:
     """Add a model named after the bundle's file and deploy the bundle there.
 
     Args:
         juju: gets the model.
-        bundle: the bundle's file or folder, as it was typed.
+        bundle: the file or folder of a bundle or a charm, as it was typed.
         overlays: files that are laid over it.
+        resources: images of a charm, as `NAME=IMAGE`. By default they are those that the charm
+            names as `upstream-source`.
 
     Raises:
         jubilant.CLIError: Juju refuses; what it says is in `stderr`.
     """
     options = [word for overlay in overlays for word in ("--overlay", overlay)]
+    images = [*_upstream(Path(bundle)), *resources]
+    options += [word for image in images for word in ("--resource", image)]
     name = re.sub("[^a-z0-9]+", "-", Path(bundle).absolute().stem.lower()).strip("-") or "bundle"
     juju.cli("add-model", name, include_model=False)
     juju.model = name
     juju.cli("deploy", bundle, "--trust", *options)
+
+
+def _upstream(path: Path) -> list[str]:
+    """Return the images that a charm names itself, as `NAME=IMAGE`; a bundle names none."""
+    if not path.exists() or is_bundle(path):
+        return []
+    return [f"{name}={image}" for name, image in upstream_images(path).items()]
 
 
 def settle(juju: jubilant.Juju, timeout: float, show: Callable[[str], None]) -> bool:

@@ -13,6 +13,11 @@ from rehearsal.rehearsal import Rehearsal
 from rehearsal.traffic import calls
 from rehearsal.traffic.observation import NO_ANSWER, observe
 
+_MISSING = "local charm missing OCI images"
+_ADVICE = """\
+Name an image with --resource NAME=IMAGE, or as upstream-source in the charm. The rehearsal runs no
+images, so any name will do.
+"""
 _OFF_MESH = "Not on the mesh, so open to every caller"
 
 
@@ -21,12 +26,15 @@ def juju_of(rehearsal: Rehearsal) -> jubilant.Juju:
     return jubilant.Juju(cli_binary=str(rehearsal.directory / "bin" / "juju"))
 
 
-def deploy(juju: jubilant.Juju, bundle: str, overlays: Sequence[str]) -> int:
-    """Deploy a bundle and return Juju's exit status; print Juju's error if it refuses."""
+def deploy(
+    juju: jubilant.Juju, bundle: str, overlays: Sequence[str], resources: Sequence[str] = ()
+) -> int:
+    """Deploy a bundle or a charm and return Juju's exit status; print its error if it refuses."""
     try:
-        deployment.deploy(juju, bundle, overlays)
+        deployment.deploy(juju, bundle, overlays, resources)
     except jubilant.CLIError as error:
-        sys.stderr.write(error.stderr or "")
+        said = error.stderr or ""
+        sys.stderr.write(said + (_ADVICE if _MISSING in said else ""))
         return error.returncode
     return 0
 
@@ -46,20 +54,27 @@ def settle(juju: jubilant.Juju, timeout: float, out: Console) -> bool:
     return settled
 
 
-def run(rehearsal: Rehearsal, bundle: str, overlays: Sequence[str], timeout: float) -> int:
-    """Deploy a bundle and print who may call whom.
+def run(
+    rehearsal: Rehearsal,
+    bundle: str,
+    overlays: Sequence[str],
+    timeout: float,
+    resources: Sequence[str] = (),
+) -> int:
+    """Deploy a bundle or a charm and print the results of calls between applications.
 
     Args:
         rehearsal: runs it.
-        bundle: the bundle's file or folder.
+        bundle: the file or folder of a bundle or a charm.
         overlays: files that are laid over it.
         timeout: seconds in which it has to settle.
+        resources: images of a charm, as `NAME=IMAGE`.
 
     Returns:
         Exit status: 0 if it has settled and all units are active; Juju's own if it was refused.
     """
     out, juju = report.console(), juju_of(rehearsal)
-    if refused := deploy(juju, bundle, overlays):
+    if refused := deploy(juju, bundle, overlays, resources):
         return refused
     settled, model = settle(juju, timeout, out), str(juju.model)
     well = print_problems(juju, out)

@@ -33,6 +33,7 @@ def shell(
     overlays: Sequence[str],
     timeout: float,
     suggestions: Sequence[str],
+    resources: Sequence[str] = (),
 ) -> int:
     """Open a shell in which `juju` and `kubectl` work on the rehearsal.
 
@@ -42,13 +43,14 @@ def shell(
         overlays: files that are laid over it.
         timeout: seconds in which it has to settle.
         suggestions: further commands to print as worth typing.
+        resources: images of a charm, as `NAME=IMAGE`.
 
     Returns:
         Exit status: 0 when the shell was left, Juju's own if the bundle was refused.
     """
     out, juju = report.console(), juju_of(rehearsal)
     if bundle:
-        if refused := deploy(juju, bundle, overlays):
+        if refused := deploy(juju, bundle, overlays, resources):
             return refused
         settle(juju, timeout, out)
         print_problems(juju, out)
@@ -94,7 +96,7 @@ def _about_call(rehearsal: Rehearsal, status: jubilant.Status, model: str) -> li
     return [
         f"juju exec --unit {caller}/0 -- curl -s {method}{call.urls[0]}",
         f"juju-rehearsal explain {' '.join(words)}",
-        f"juju-rehearsal open {caller}    # where a browser finds it, past the mesh",
+        f"juju-rehearsal open {caller}    # for a browser, until Ctrl-C",
     ]
 
 

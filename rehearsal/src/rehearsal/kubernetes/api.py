@@ -24,7 +24,7 @@ _NAMESPACES = Resource("", "Namespace", "namespaces")
 _RETURNED_WHEN_DELETED = {"Namespace", "Pod", "Service", "ServiceAccount"}
 _INSTEAD = {
     "exec": "; `juju ssh --container CONTAINER UNIT COMMAND` runs a command in a container",
-    "portforward": "; `juju-rehearsal open UNIT` prints where this machine finds a workload",
+    "portforward": "; `juju-rehearsal open UNIT` forwards to the ports of a unit",
 }
 """Advice for the subresources of pods that people ask for."""
 _WATCH_SECONDS = "1800"

@@ -92,6 +92,14 @@ def name_of(path: Path) -> str:
     return str(name)
 
 
+def upstream_images(path: Path) -> dict[str, str]:
+    """Return the images that a charm names as the sources of its resources, by resource."""
+    meta = _read(path, "charmcraft.yaml") | _read(path, "metadata.yaml")
+    resources: dict[str, Any] = meta.get("resources") or {}
+    sources = {name: spec.get("upstream-source") for name, spec in resources.items() if spec}
+    return {name: str(source) for name, source in sources.items() if source}
+
+
 def load(path: Path, revision: int, directory: Path) -> Charm:
     """Copy the charm at `path` below `directory` and describe it.
 
