@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 REHEARSAL = [sys.executable, "-m", "rehearsal"]
 EXPLAIN = "juju-rehearsal explain"
+ADVICE = "A charm opens ports with `unit.set_ports`."
 WriteBundle = Callable[..., Path]
 Spec = Mapping[str, Any]
 
@@ -222,7 +223,7 @@ def test_what_the_greeting_says_of_the_demo_can_be_typed(open_shell: Open):
     terminal.until("denied: no relation")
     for typo, answer in (
         ("scarper", "ERROR no application scarper in model demo"),
-        ("scraper/0", "ERROR scraper/0 is a unit; who calls is an application"),
+        ("scraper/0", "ERROR scraper/0 is a unit; the caller is an application"),
         ("other.scraper", "ERROR model rehearsal:admin/other not found"),
     ):
         terminal.type(f"{asked.replace('explain scraper', f'explain {typo}')}\n")
@@ -248,9 +249,11 @@ def test_outside_of_a_rehearsal_explain_says_how():
     assert "juju-rehearsal shell BUNDLE" in done.stderr
 
 
-def test_without_a_mesh_explain_says_what_is_missing(write_bundle: WriteBundle):
+def test_without_a_mesh_explain_has_the_answer_of_the_proxy(write_bundle: WriteBundle):
     bundle = write_bundle({"web": {}})
-    words = f"juju add-model m; juju deploy {bundle} --trust; {EXPLAIN} web web GET / 80"
+    wait = "until juju status | grep -q 'web/0.* active'; do sleep 0.1; done"
+    deployed = f"juju add-model m; juju deploy {bundle} --trust; {wait}"
+    words = f"{deployed}; {EXPLAIN} web web GET / 8000; {EXPLAIN} web web GET / 80"
 
     done = subprocess.run(
         [*REHEARSAL, "exec", "sh", "-c", words],
@@ -261,7 +264,12 @@ def test_without_a_mesh_explain_says_what_is_missing(write_bundle: WriteBundle):
     )
 
     assert done.returncode == 1
-    assert "no application of this model offers service_mesh" in done.stderr
+    assert done.stdout.endswith(
+        "allowed: no policy is for pod web-0\n"
+        "  no application of this model offers service_mesh and has the action `explain`, "
+        "which could say more\n"
+    )
+    assert "ERROR web has no open port 80; its open ports are: 8000." in done.stderr
 
 
 def test_an_unknown_caller_or_target_is_an_error_that_names_the_known(write_bundle: WriteBundle):
@@ -283,12 +291,12 @@ def test_an_unknown_caller_or_target_is_an_error_that_names_the_known(write_bund
     assert errors == [
         missing.format("wbe"),
         missing.format("web-x"),
-        "ERROR web/0 is a unit; who calls is an application: web",
+        "ERROR web/0 is a unit; the caller is an application: web",
         missing.format("wbe"),
         missing.format("db-x"),
         "ERROR no unit db/7; the units of db are: db/0",
         "ERROR no unit db/x; the units of db are: db/0",
-        "ERROR no application of this model offers service_mesh and has the action `explain`",
+        f"ERROR db-endpoints has no open port 80; its open ports are: none. {ADVICE}",
     ]
 
 

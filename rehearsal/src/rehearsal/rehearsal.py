@@ -29,6 +29,7 @@ from rehearsal.machine.ports import PortError, Ports
 from rehearsal.machine.processes import Processes
 from rehearsal.machine.relay import Relay
 from rehearsal.mesh.mesh import Mesh
+from rehearsal.mesh.server import Server as MeshServer
 from rehearsal.traffic.silence import reasons
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Rehearsal:
         mesh_directory.mkdir(mode=0o700)
         spawn = self._processes.spawn
         self._mesh = Mesh(self._store, mesh_directory, istio=istio, spawn=spawn)
+        self._questions = MeshServer(self.directory / "mesh.socket", self._mesh, self._store)
         self._cluster = Cluster(self._store, self._network, lambda: self._controller.wake())
         self._controller = Controller(
             Substrate(
@@ -155,7 +157,8 @@ class Rehearsal:
                 stack.callback(self._namespace.close)
             stack.callback(self._processes.close)
             self._ports.start()
-            for part in filter(None, (self._kubernetes, self._mesh, self._relay)):
+            parts = (self._kubernetes, self._mesh, self._questions, self._relay)
+            for part in filter(None, parts):
                 part.start()
                 stack.callback(part.stop)
             stack.callback(self._controller.stop)  # it begins with the first charm

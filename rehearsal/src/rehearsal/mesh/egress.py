@@ -38,10 +38,13 @@ def clusters(topology: Topology, authority: Authority | None) -> list[Json]:
     return [localhost.cluster(DESTINATION), *(_cluster(pod, authority) for pod in topology.pods)]
 
 
-def tables(topology: Topology) -> dict[str, Json]:
-    """Return the route tables: in each namespace one for pods on the mesh, one for those off it."""
+def tables(topology: Topology, question: str) -> dict[str, Json]:
+    """Return the route tables: in each namespace one for pods on the mesh, one for those off it.
+
+    The number in the header of a question chooses the pod, if a route leads to several.
+    """
     kinds = sorted({(pod.namespace, pod.on_mesh) for pod in topology.pods})
-    return {_table_name(*kind): _table(*kind, topology) for kind in kinds}
+    return {_table_name(*kind): _table(*kind, topology, question) for kind in kinds}
 
 
 def _listener(pod: Pod, token: str) -> Json:
@@ -75,11 +78,12 @@ def _cluster(pod: Pod, authority: Authority | None) -> Json:
     )
 
 
-def _table(namespace: str, on_mesh: bool, topology: Topology) -> Json:
+def _table(namespace: str, on_mesh: bool, topology: Topology, question: str) -> Json:
     spellings: defaultdict[_Destinations, list[str]] = defaultdict(list)
     for (name, port), destinations in dict(_names(namespace, on_mesh, topology)).items():
         spellings[destinations] += [f"{name}:{port}", name] if port == 80 else [f"{name}:{port}"]
-    hosts = [_host(names, _lead_to(destinations)) for destinations, names in spellings.items()]
+    routes = {destinations: _lead_to(destinations, question) for destinations in spellings}
+    hosts = [_host(names, routes[destinations]) for destinations, names in spellings.items()]
     nobody = envoy.answer(502, "no Service and no pod listens at %REQ(:AUTHORITY)%\n")
     hosts += [*localhost.hosts(DESTINATION), _host(["*"], nobody)]
     remove = ["proxy-authorization", "proxy-connection"]
@@ -134,7 +138,7 @@ def _host(names: Sequence[str], route: Json) -> Json:
     return {"name": names[0], "domains": names, "routes": routes}
 
 
-def _lead_to(destinations: _Destinations) -> Json:
+def _lead_to(destinations: _Destinations, question: str) -> Json:
     """Return the route to one of some addresses, chosen at random."""
     if not destinations:
         return envoy.answer(503, "no pod of this Service is ready\n")
@@ -146,7 +150,8 @@ def _lead_to(destinations: _Destinations) -> Json:
         }
         for ip, port in destinations
     ]
-    return {"route": {"weighted_clusters": {"clusters": chosen}, "timeout": "0s"}}
+    clusters = {"clusters": chosen, "header_name": question}
+    return {"route": {"weighted_clusters": clusters, "timeout": "0s"}}
 
 
 def _name(pod: Pod) -> str:

@@ -40,6 +40,9 @@ _LOG_FORMAT = {
     "policy": f"%DYNAMIC_METADATA({RBAC}:enforced_effective_policy_id)%",
 }
 
+_DECISION = ("principal", "details", "network_policy", "policy")
+"""The fields of the log that say who called, and why the answer is as it is."""
+
 
 def bootstrap(authority: Authority | None) -> Json:
     """Return Envoy's first configuration, which names the files with the rest."""
@@ -127,6 +130,12 @@ def access_log(listener: str, which: str = "true") -> Json:
     log_format = {"json_format": {"listener": listener, **_LOG_FORMAT}}
     file = extension("access_loggers.file.v3.FileAccessLog", path=ACCESS_LOG, log_format=log_format)
     return {**file, "filter": condition(which)}
+
+
+def decision_headers(listener: str, prefix: str) -> list[Json]:
+    """Return response headers with the decision on a request, in the words of the access log."""
+    formats = {"listener": listener, **{name: _LOG_FORMAT[name] for name in _DECISION}}
+    return [header(prefix + name, text) for name, text in formats.items()]
 
 
 def condition(expression: str) -> Json:

@@ -4,6 +4,9 @@ A Service on the mesh has a waypoint: the policies that target it decide, by all
 Each pod on the mesh has a ztunnel: the policies that select it decide, by identity and port. Before
 either, NetworkPolicies decide for the pod at which a call ends, as a CNI would.
 
+A question is a request with a header whose name only this run knows. All filters decide on it, but
+it is not delivered: the answer says in its headers how they have decided.
+
 The policies are in one route table, where each listener finds its own by a header that it sets: a
 change of routes reaches connections that are open. A listener that finds no route is closed.
 """
@@ -128,9 +131,15 @@ def _waypoint(
         yield Inbound(name, (service.ip or "", port), backends, filters, is_waypoint=True)
 
 
-def listener(inbound: Inbound, *, tls: bool) -> Json:
-    """Return the listener. It knows a caller by a certificate and by nothing that it says."""
-    plain = {"filters": [_decide(inbound)]}
+def listener(inbound: Inbound, question: str, *, tls: bool) -> Json:
+    """Return the listener, which knows a caller by its certificate alone.
+
+    Args:
+        inbound: the address, and the policies for it.
+        question: the name of the header that makes a request a question.
+        tls: whether callers may have certificates.
+    """
+    plain = {"filters": [_decide(inbound, question)]}
     if not tls:
         return envoy.listener(inbound.name, inbound.address, [plain])
     secure = {
@@ -142,17 +151,32 @@ def listener(inbound: Inbound, *, tls: bool) -> Json:
     return envoy.listener(inbound.name, inbound.address, chains, listener_filters=[inspector])
 
 
-def _decide(inbound: Inbound) -> Json:
+def _decide(inbound: Inbound, question: str) -> Json:
     return envoy.http(
         TABLE,
         {_TARGET: inbound.name},
-        [_NETWORK, _DENY, _ALLOW],
-        envoy.access_log(inbound.name),
+        [_NETWORK, _DENY, _ALLOW, _stop(question)],
+        envoy.access_log(inbound.name, f"!('{question}' in request.headers)"),
         # Istio's default: `/a/../b` is `/b`, and `//b` is not.
         # https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
         normalize_path=inbound.is_waypoint,
-        local_reply_config={"mappers": [_NAME_NETWORK]},
+        local_reply_config={"mappers": [_answer(inbound.name, question), _NAME_NETWORK]},
     )
+
+
+def _stop(question: str) -> Json:
+    """Return the filter that answers a question which all filters before it let through."""
+    return envoy.extension(
+        "filters.http.fault.v3.HTTPFault",
+        abort={"http_status": 200, "percentage": {"numerator": 100}},
+        headers=[{"name": question, "present_match": True}],
+    )
+
+
+def _answer(listener: str, question: str) -> Json:
+    """Return the addition of the decision to the answer to a question."""
+    asked = {"header_filter": {"header": {"name": question, "present_match": True}}}
+    return {"filter": asked, "headers_to_add": envoy.decision_headers(listener, f"{question}-")}
 
 
 def clusters(inbounds: Sequence[Inbound]) -> list[Json]:
@@ -166,9 +190,9 @@ def _cluster(backend: Backend) -> Json:
     return envoy.cluster(backend.cluster, load_assignment=assignment)
 
 
-def routes(inbounds: Sequence[Inbound]) -> dict[str, Json]:
-    """Return the route of each listener."""
-    return {inbound.name: _route(inbound) for inbound in inbounds}
+def routes(inbounds: Sequence[Inbound], question: str) -> dict[str, Json]:
+    """Return the route of each listener, on which the number in a question chooses the pod."""
+    return {inbound.name: _route(inbound, question) for inbound in inbounds}
 
 
 def tables(routes: Sequence[Json]) -> dict[str, list[Json]]:
@@ -178,11 +202,11 @@ def tables(routes: Sequence[Json]) -> dict[str, list[Json]]:
     return {TABLE: [table]} if routes else {}
 
 
-def _route(inbound: Inbound) -> Json:
+def _route(inbound: Inbound, question: str) -> Json:
     target = {"name": _TARGET, "string_match": {"exact": inbound.name}}
     return {
         "match": {"prefix": "/", "headers": [target]},
-        **_lead_to(inbound.backends),
+        **_lead_to(inbound.backends, question),
         "typed_per_filter_config": inbound.filters,
     }
 
@@ -194,12 +218,13 @@ def _filters(policies: Sequence[Policy], *, sees_http: bool) -> Json:
     }
 
 
-def _lead_to(backends: Sequence[Backend]) -> Json:
+def _lead_to(backends: Sequence[Backend], question: str) -> Json:
     """Return the route to one of some pods, chosen at random, past its NetworkPolicies."""
     if not backends:
         return envoy.answer(503, "no pod of this Service is ready\n")
     chosen = [{"name": backend.cluster, "weight": 1, **_isolate(backend)} for backend in backends]
-    return {"route": {"weighted_clusters": {"clusters": chosen}, "timeout": "0s"}}
+    clusters = {"clusters": chosen, "header_name": question}
+    return {"route": {"weighted_clusters": clusters, "timeout": "0s"}}
 
 
 def _isolate(backend: Backend) -> Json:

@@ -14,9 +14,10 @@ import yaml
 
 from rehearsal.kubernetes.store import Change, Object, Store
 from rehearsal.machine.addresses import EGRESS_PORT
-from rehearsal.mesh import authorization, egress, envoy, inbound, network, topology
+from rehearsal.mesh import authorization, egress, envoy, inbound, network, question, topology
 from rehearsal.mesh.authorization import Policies, Policy
 from rehearsal.mesh.configuration import Configuration, steps
+from rehearsal.mesh.decision import Decision
 from rehearsal.mesh.envoy import Json
 from rehearsal.mesh.identity import Authority
 from rehearsal.mesh.inbound import Inbound
@@ -68,6 +69,7 @@ class Mesh:
         self._authority = Authority() if istio else None
         self._proxy = Proxy(envoy.bootstrap(self._authority), directory, spawn)
         self._secret = secrets.token_bytes()
+        self._question = f"x-rehearsal-{secrets.token_hex(16)}"
         self._thread = threading.Thread(target=self._follow, name="mesh", daemon=True)
         self._progress = threading.Condition()
         self._changes = self._applied = 0
@@ -141,6 +143,27 @@ class Mesh:
         # In both cases: curl reads the first in lower case alone.
         return dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), proxy)
 
+    def ask(self, namespace: str, pod: str, method: str, url: str) -> list[Decision]:
+        """Return the different decisions on a call that a pod would make of the pods behind a URL.
+
+        The proxy decides, but the call reaches no workload and is not in the access log.
+
+        Raises:
+            LookupError: there is no such pod, or it has no address yet.
+            NotDecidedError: the call gets to no listener that decides.
+            EnvoyError: Envoy has ended, or does not enforce the present state of the cluster.
+            TimeoutError: the mesh has not followed the cluster in time.
+        """
+        self.settle()
+        proxy = self.environment(namespace, pod)["http_proxy"]
+        services = self._topology.services if self._topology else ()
+        most = max((len(service.pods) for service in services), default=0)
+        decisions = [
+            question.ask(proxy, self._question, number, method, url)
+            for number in range(max(most, 1))
+        ]
+        return list(dict.fromkeys(decisions))
+
     def _token(self, namespace: str, pod: str) -> str:
         return blake2b(f"{namespace}/{pod}".encode(), key=self._secret, digest_size=16).hexdigest()
 
@@ -188,7 +211,7 @@ class Mesh:
     def _configure(self, there: Topology, inbounds: Sequence[Inbound]) -> Configuration:
         if there != self._topology:
             self._topology, self._layout = there, self._lay_out(there, inbounds)
-        return replace(self._layout, routes=inbound.routes(inbounds))
+        return replace(self._layout, routes=inbound.routes(inbounds, self._question))
 
     def _go_over_to(self, new: Configuration) -> None:
         *between, _ = steps(self._configuration, new)
@@ -206,9 +229,10 @@ class Mesh:
         """Return all that depends on the topology alone: everything but the routes."""
         tls = self._authority is not None
         clusters = inbound.clusters(inbounds) + egress.clusters(there, self._authority)
-        listeners = [inbound.listener(each, tls=tls) for each in inbounds]
+        listeners = [inbound.listener(each, self._question, tls=tls) for each in inbounds]
         listeners += egress.listeners(there, self._token)
-        return Configuration(_by_name(clusters), {}, egress.tables(there), _by_name(listeners))
+        tables = egress.tables(there, self._question)
+        return Configuration(_by_name(clusters), {}, tables, _by_name(listeners))
 
     def _tell(self, refused: list[Refusal]) -> None:
         for refusal in refused:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rehearsal.kubernetes.store import Object, Store
 
-_PLACEHOLDER_PORT = 65535
-"""What Juju gives a Service whose charm has opened no port."""
+PLACEHOLDER_PORT = 65535
+"""The port that Juju gives a Service if its charm has opened none."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _Request = tuple[str, str]
 """Method and path."""
@@ -77,7 +77,7 @@ def _ports(spec: Object) -> Iterator[tuple[int, int]]:
     """Yield each open port of a Service and where it leads, unless that is a port by name."""
     for port in _objects(spec, "ports"):
         target = port.get("targetPort") or port["port"]
-        if port["port"] != _PLACEHOLDER_PORT and isinstance(target, int):
+        if port["port"] != PLACEHOLDER_PORT and isinstance(target, int):
             yield port["port"], target
 
 

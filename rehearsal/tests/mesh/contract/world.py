@@ -47,18 +47,26 @@ def world(**options: Any) -> Generator["World"]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers to calls, those to calls that were made again and again, and the refusals."""
+    """The answers to calls, those to calls that were made again and again, and the refusals.
+
+    Attributes:
+        asked: the verdicts of the proxy when it is asked about each call.
+    """
 
     answers: Mapping[str, Answer]
     some: Mapping[str, set[Answer]]
     refused: Sequence[str]
+    asked: Mapping[str, set[str]]
 
 
 def documented(case: Case) -> Outcome:
-    """Return what is documented to come of a case."""
+    """Return the documented outcome of a case."""
     denied = DENIED[case.kind]
     answers = dict.fromkeys(case.allowed, ALLOWED) | dict.fromkeys(case.denied, denied)
-    return Outcome(answers, {text: {ALLOWED, denied} for text in case.some}, case.refused)
+    asked = {text: {"allowed"} for text in case.allowed}
+    asked |= {text: {"denied"} for text in case.denied}
+    asked |= {text: {"allowed", "denied"} for text in case.some}
+    return Outcome(answers, {text: {ALLOWED, denied} for text in case.some}, case.refused, asked)
 
 
 @dataclass
@@ -69,12 +77,13 @@ class World:
     apps: Mapping[str, App]
 
     def observe(self, case: Case) -> Outcome:
-        """Put the policies of a case, make its calls, and return what comes of them."""
+        """Put the policies of a case, make its calls, and return the outcome."""
         names = self._put(case)
         outcome = Outcome(
             {text: self._call(text) for text in case.allowed + case.denied},
             {text: {self._call(text) for _ in range(MANY)} for text in case.some},
             [refusal.reason for refusal in self.cluster.mesh.refused],
+            {text: self._ask(text) for text in case.allowed + case.denied + case.some},
         )
         for namespace, name in names:
             self.cluster.store.delete(case.kind, namespace, name)
@@ -93,6 +102,13 @@ class World:
             names.append((namespace, name))
         self.cluster.mesh.settle()
         return names
+
+    def _ask(self, text: str) -> set[str]:
+        """Return the verdicts of the proxy on a call."""
+        call = Call.read(text)
+        pod = call.caller if "-" in call.caller else f"{call.caller}-0"
+        decisions = self.cluster.mesh.ask(call.namespace, pod, call.method, call.url)
+        return {decision.verdict for decision in decisions}
 
     def _call(self, text: str) -> Answer:
         """Make a call; return the status of the answer, and its text if it is not the server's."""
