@@ -1,11 +1,61 @@
 """Which calls are tried, by what stands on the Kubernetes API."""
 
+import socketserver
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from rehearsal.kubernetes.store import Object, Store
 from rehearsal.traffic.calls import Call, read
+from rehearsal.traffic.observation import observe
 
 Operation = dict[str, list[str]]
+
+HOSTILE: list[Operation] = [
+    {
+        "paths": [
+            "data",
+            "a b",
+            "\n",
+            "\x00",
+            "ü",
+            "\ud800",
+            "?",
+            "#",
+            "http://x/",
+            "//x",
+            "[",
+            "%",
+            "{",
+        ]
+    },
+    {"notPaths": ["data", "*ü*"]},
+    {"methods": ["CONNECT", "GET HTTP/1.1", "ü", "get", "\r\n", "TRACE", "OPTIONS", "HEAD"]},
+    {"hosts": ["*", "ü", "a b", "http://x", "x:y"], "notHosts": ["\n"]},
+    {"ports": ["80", "http", "-1", "0", "99999", "\u0663"]},
+]
+"""Operations with texts that no call can hold."""
+
+
+class _Echo(socketserver.StreamRequestHandler):
+    """Answers each request with 200."""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """Return the URL of a proxy that answers each request with 200."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield "http://{}:{}".format(*server.server_address)
+        server.shutdown()
+        thread.join()
 
 
 def cluster(*operations: Operation, ports: tuple[int, ...] = (80,), action: str = "ALLOW") -> Store:
@@ -87,10 +137,64 @@ def test_a_port_that_is_no_number_is_left_to_the_mesh_to_refuse():
         ("*/x", "/any/x"),
         ("/a/{*}/c", "/a/any/c"),
         ("/a/{**}", "/a/any"),
+        ("data", "/data"),
+        ("data*", "/data"),
+        ("{*}", "/any"),
+        ("/a b", "/a%20b"),
+        ("/a%20b", "/a%20b"),
+        ("/a?b#c", "/a%3Fb%23c"),
+        ("/\n", "/%0A"),
+        ("/ü", "/%C3%BC"),
+        ("/\ud800", "/%3F"),
     ],
 )
 def test_a_pattern_is_tried_by_a_path_that_fits(pattern: str, path: str):
     assert titles(cluster({"paths": [pattern]}))[0] == f"GET :80 {path}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "method"),
+    [
+        ("*", "GET"),
+        ("P*", "POST"),
+        ("*T", "GET"),
+        ("*E", "DELETE"),
+        ("get", "GET"),
+        ("REPORT", "REPORT"),
+        ("GET /", "GET"),
+        ("ü", "GET"),
+    ],
+)
+def test_a_method_is_one_that_a_client_can_send(pattern: str, method: str):
+    assert titles(cluster({"methods": [pattern]}))[0] == f"{method} :80 /"
+
+
+@pytest.mark.parametrize("ports", [["\u00b2"], ["0"], ["65536"], ["999999"], []])
+def test_a_port_that_no_call_can_have_is_left_out(ports: list[str]):
+    assert {call.port for call in read(cluster({"ports": ports}), "m")["web"]} == {80}
+
+
+def test_a_path_of_any_length_is_survived():
+    assert titles(cluster({"paths": ["/" + "a" * 70_000]})) == ["GET :80 /", "unit :80"]
+
+
+@pytest.mark.parametrize("operation", HOSTILE, ids=str)
+def test_no_policy_stops_the_calls(echo: str, operation: Operation):
+    calls = read(cluster(operation), "m")["web"]
+
+    observed = observe({"caller": echo}, calls)
+
+    assert set(observed.values()) == {"200"}
+
+
+@pytest.mark.parametrize(("name", "tried"), [("web", "GET :80 /a"), ("other", "GET :80 /")])
+def test_the_older_targetref_is_read(name: str, tried: str):
+    store = cluster()
+    rules = [{"to": [{"operation": {"paths": ["/a"]}}]}]
+    spec = {"targetRef": {"kind": "Service", "name": name}, "rules": rules}
+    store.put(_object("AuthorizationPolicy", "older", "m") | {"spec": spec})
+
+    assert titles(store)[0] == tried
 
 
 def test_the_other_path_is_one_that_is_not_named():

@@ -1,14 +1,23 @@
 """Which calls are worth trying, by the Services, pods and policies that Kubernetes has."""
 
+import fnmatch
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from rehearsal.kubernetes.store import Object, Store
 
 PLACEHOLDER_PORT = 65535
 """The port that Juju gives a Service if its charm has opened none."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_TOKEN = re.compile("[A-Z]+")
+"""The methods that a client can send; a policy may hold any text."""
+_IN_PATH = "/%:@!$&'()*+,;="
+"""The characters of a path that stay as they are, besides letters and digits."""
+_LONGEST = 2000
+"""The length of the longest path that is tried."""
 _Request = tuple[str, str]
 """Method and path."""
 _Operation = Mapping[str, Sequence[str]]
@@ -82,8 +91,9 @@ def _ports(spec: Object) -> Iterator[tuple[int, int]]:
 
 
 def _targets(policy: Object, service: str) -> bool:
-    refs = _objects(policy.get("spec") or {}, "targetRefs")
-    return service in {ref.get("name") for ref in refs}
+    spec: Object = policy.get("spec") or {}
+    refs = [*_objects(spec, "targetRefs"), spec.get("targetRef") or {}]
+    return any((ref.get("kind"), ref.get("name")) == ("Service", service) for ref in refs)
 
 
 def _selects(policy: Object, labels: Mapping[str, str]) -> bool:
@@ -102,8 +112,9 @@ def _operations(policies: Iterable[Object]) -> Iterator[_Operation]:
 
 def _named(operations: Iterable[_Operation]) -> set[int]:
     """Return the ports that operations name."""
-    ports = {port for operation in operations for port in operation.get("ports", ())}
-    return {int(port) for port in ports if port.isdigit()}
+    ports = {port for operation in operations for port in operation.get("ports") or ()}
+    numbers = {int(port) for port in ports if re.fullmatch("[0-9]{1,5}", port)}
+    return {number for number in numbers if 0 < number < PLACEHOLDER_PORT}
 
 
 def _objects(parent: Object, field: str) -> list[Object]:
@@ -113,10 +124,11 @@ def _objects(parent: Object, field: str) -> list[Object]:
 def _requests(operations: Iterable[_Operation], port: int) -> Iterator[_Request]:
     """Yield an example of each request on a port that an operation names."""
     for operation in operations:
-        if str(port) in operation.get("ports", [str(port)]):
+        if str(port) in (operation.get("ports") or [str(port)]):
             methods = operation.get("methods") or operation.get("notMethods") or ["GET"]
             paths = operation.get("paths") or operation.get("notPaths") or ["/"]
-            yield from itertools.product(map(_method, methods), map(_path, paths))
+            tried = [path for path in map(_path, paths) if len(path) <= _LONGEST]
+            yield from itertools.product(map(_method, methods), tried)
 
 
 def _others(requests: Sequence[_Request]) -> list[_Request]:
@@ -132,12 +144,21 @@ def _others(requests: Sequence[_Request]) -> list[_Request]:
 
 
 def _method(pattern: str) -> str:
-    return pattern.strip("*") or "GET"
+    """Return a method that fits, or GET if no client can send one that does."""
+    known = fnmatch.filter(_METHODS, pattern.upper())
+    method = known[0] if known else pattern.strip("*").upper()
+    return method if _TOKEN.fullmatch(method) else "GET"
 
 
 def _path(pattern: str) -> str:
-    """Return a path that fits: `*` at one end, or `{*}` and `{**}` as whole segments."""
+    """Return a path that fits, if a client can send one.
+
+    A `*` counts at one end, `{*}` and `{**}` as whole segments. The path begins with a slash, also
+    if the pattern does not, and has only characters that a URL may have.
+    """
     path = pattern.replace("{**}", "any").replace("{*}", "any")
     if path.startswith("*"):
-        return f"/any{path[1:]}" if path[1:] else "/"
-    return path.replace("/*", "/any").removesuffix("*")
+        path = f"/any{path[1:]}" if path[1:] else "/"
+    path = path.replace("/*", "/any").removesuffix("*")
+    path = quote(path, safe=_IN_PATH, errors="replace")
+    return path if path.startswith("/") else f"/{path}"
