@@ -19,6 +19,7 @@ def hook_context(unit: Unit, hook: Hook) -> HookContext:
     charm = pod.charm if pod else app.charm
     return HookContext(
         hook=hook,
+        charm_folder=pod.charm_folder if pod else charm.root,
         juju=app.model.juju.number,
         app=app.name,
         unit=unit.number,

@@ -10,6 +10,7 @@ from pathlib import Path
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.hooks import resolver
 from rehearsal.juju.hooks.context import hook_context
+from rehearsal.juju.hooks.environment import Environment
 from rehearsal.juju.hooks.event_order import EventOrder
 from rehearsal.juju.hooks.messages import Hook, HookContext, HookResult, PebbleCall
 from rehearsal.juju.hooks.worker_process import WorkerProcess
@@ -116,13 +117,13 @@ class HookRunner:
         for runner in list(self._runners.values()):
             runner.news.set()
 
-    def add_charm(self, charm: Charm) -> None:
+    def add_charm(self, charm: Charm, environment: Environment) -> None:
         """Start the process in which a charm's code will run, and the thread that feeds it."""
         log = self._on.directory / f"charm-{charm.root.name}.log"
         thread = threading.Thread(
             target=self._work, args=(charm.root,), name=f"hooks of {charm.name}"
         )
-        agent = WorkerProcess(charm, self._on.processes, log)
+        agent = WorkerProcess(charm, environment, self._on.processes, log)
         self._runners[charm.root] = _CharmRunner(agent, thread, threading.Event())
         thread.start()
 

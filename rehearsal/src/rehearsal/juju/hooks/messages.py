@@ -1,12 +1,12 @@
-"""What goes between the controller and a charm's worker: a hook's context, and what came of it."""
+"""Messages between the controller and a charm's worker: the context of a hook and its result."""
 
 import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from rehearsal.juju.model.charm import ConfigValue
 from rehearsal.juju.pods.unit_command import Place
 
 ACCOUNT = "REHEARSAL_SERVICE_ACCOUNT"
@@ -111,12 +111,14 @@ class HookContext:
     """All that the charm code of one unit sees while it runs.
 
     Attributes:
+        charm_folder: the unit's own copy of the charm; the hook runs in it.
         juju: the number of Juju's version.
         secrets: those that it may read.
         denied: identifiers of others that it could come to know.
     """
 
     hook: Hook
+    charm_folder: Path
     juju: str
     app: str
     unit: int
@@ -125,7 +127,7 @@ class HookContext:
     leader: bool
     trusted: bool
     planned_units: int
-    config: dict[str, ConfigValue]
+    config: dict[str, bool | int | float | str]
     address: str
     service_address: str
     ports: frozenset[tuple[str, int]]
@@ -175,18 +177,27 @@ class PebbleCall:
     plan: Mapping[str, Any]
 
 
-def packed(answer: HookResult | PebbleCall) -> bytes:
-    """Return an answer as the controller can read it, without the charm's code."""
+def packed(message: HookContext | HookResult | PebbleCall | str | None) -> bytes:
+    """Return a message as another Python reads it, which does not have the charm's code."""
     buffer = io.BytesIO()
-    _Pickler(buffer).dump(answer)
+    _Pickler(buffer, protocol=4).dump(message)
     return buffer.getvalue()
 
 
+def _path(text: str) -> Path:
+    return Path(text)
+
+
 class _Pickler(pickle.Pickler):
-    """Makes text and numbers of the charm's own types, such as an enum, plain ones."""
+    """Makes plain values of the charm's own text and numbers, and of paths.
+
+    The module of a path has another name in Python 3.13.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         """Return how an object is made again. It is not called for what is plain already."""
+        if isinstance(obj, PurePath):
+            return _path, (str(obj),)
         if isinstance(obj, str):
             return str, (str.__str__(obj),)
         if isinstance(obj, int):

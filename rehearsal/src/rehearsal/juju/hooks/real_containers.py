@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import ops
-import ops.testing as testing
+import scenario as testing
 
 from rehearsal.juju.hooks.messages import ContainerContext, HookContext, PebbleCall
 from rehearsal.juju.pods.pebble_exec import Execution, execute, failed
@@ -48,7 +47,7 @@ def live_containers(
 
 
 @contextmanager
-def replaced(owner: type | ModuleType, methods: dict[str, Callable[..., Any]]) -> Generator[None]:
+def replaced(owner: object, methods: dict[str, Callable[..., Any]]) -> Generator[None]:
     """Give a class other methods, or a module other functions, for a while."""
     originals = {name: getattr(owner, name) for name in methods}
     for name, method in methods.items():
@@ -116,7 +115,7 @@ def _move(entry: Path, target: Path) -> None:
 
 
 def sharing(
-    hook: HookContext, context: testing.Context[ops.CharmBase], state: testing.State
+    hook: HookContext, context: "testing.Context[ops.CharmBase]", state: testing.State
 ) -> Share:
     """Return what shares the files of a hook's containers."""
     roots = {container.name: container.place.root for container in hook.containers}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ops
-import ops.testing as testing
+import scenario as testing
 
 from rehearsal.juju.hooks.messages import HookContext, SecretContext
 from rehearsal.juju.hooks.real_containers import replaced

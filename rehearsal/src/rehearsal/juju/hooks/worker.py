@@ -1,27 +1,33 @@
 """The process in which the code of one charm runs, on ops.testing, one hook at a time.
 
-`python -m rehearsal.juju.hooks.worker FD CHARM_ROOT [FOLDER]` reads a `HookContext` from the
-connection FD and answers with a `HookResult`. Before that it may send a `PebbleCall`, since a charm
-that starts a service expects it to run when its next line is executed. Hooks, and the commands that
-they run in containers, can change files in FOLDER only.
+It imports the charm once and runs hooks in children, so that none sees what another left in memory.
+It reads a `HookContext` from a connection and answers with a `HookResult`. Before that it
+may send a `PebbleCall`, since a charm that starts a service expects it to run when its next line is
+executed.
+
+It runs in the environment of the charm, which may have an older ops. Therefore the modules that it
+imports need the standard library, ops and ops-scenario only.
 """
 
-import importlib
+import dataclasses
+import gc
 import json
 import os
 import pickle
+import shutil
 import sys
 import traceback
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import ops
-import ops.testing as testing
+import scenario as testing
 import yaml
 
+from rehearsal.juju.hooks.entry_point import NotACharmError, find_charm
 from rehearsal.juju.hooks.messages import (
     ContainerContext,
     Hook,
@@ -31,7 +37,8 @@ from rehearsal.juju.hooks.messages import (
     RelationContext,
     packed,
 )
-from rehearsal.juju.hooks.real_containers import live_containers, sharing
+from rehearsal.juju.hooks.module_state import ModuleState
+from rehearsal.juju.hooks.real_containers import live_containers, replaced, sharing
 from rehearsal.juju.hooks.real_events import live_events
 from rehearsal.juju.hooks.real_pod import live_pod
 from rehearsal.juju.hooks.real_secrets import (
@@ -41,11 +48,12 @@ from rehearsal.juju.hooks.real_secrets import (
     not_rehearsed,
     to_state,
 )
-from rehearsal.juju.model.charm import read_actions
+from rehearsal.juju.hooks.unit_process import UnitProcesses
 from rehearsal.machine import landlock
 
-AnyContext = testing.Context[ops.CharmBase]
+AnyContext: TypeAlias = "testing.Context[ops.CharmBase]"  # not generic in older versions
 AnyRelation = testing.Relation | testing.PeerRelation
+_Made = TypeVar("_Made")
 _FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
 """Keys that charm code does not see, left out since ops.testing writes the rest for each hook."""
 
@@ -57,28 +65,42 @@ class Worker:
         self._connection = connection
         self._root = root
         self._meta = _metadata(root)
-        self._charm = _charm_class()
+        self._charm, self._warnings = find_charm(root)
+        _warm_up()
+        self._state = ModuleState(root)
+        gc.collect()
+        gc.freeze()  # so that a child does not copy memory only to look for garbage in it
 
     def serve(self) -> None:
         """Answer until the controller hangs up."""
+        processes = UnitProcesses(self._answer)
         while True:
             try:
-                context: HookContext = self._connection.recv()
+                received = self._connection.recv_bytes()
             except EOFError:
                 return
-            self._send(self._run(context))
+            context: HookContext = pickle.loads(received)  # noqa: S301 - from the controller
+            processes.run(context.charm_folder, received)
+
+    def _answer(self, received: bytes) -> bool:
+        """Run a hook, send its result, and return whether it has left no state behind."""
+        self._send(self._run(pickle.loads(received)))  # noqa: S301 - from the controller
+        return not self._state.has_changed()
 
     def _run(self, hook: HookContext) -> HookResult:
-        with self._context(hook) as context:
+        _unpack(self._root, hook.charm_folder)
+        os.chdir(hook.charm_folder)
+        with _cleaned(self._context(hook)) as context:
             state = _state(hook, _bindings(self._meta["meta"]))
             share = sharing(hook, context, state)
-            notes = Notes()
+            notes, seen = Notes(), _Seen()
             with (
                 _environment(hook.environment),
                 live_containers(hook, share, self._pebble),
                 live_secrets(hook, notes),
                 live_events(hook.hook),
                 live_pod(hook),
+                replaced(ops.CharmBase, {"__init__": seen.watch(ops.CharmBase.__init__)}),
             ):
                 try:
                     out = context.run(_event(context, hook.hook, state), state)
@@ -87,7 +109,15 @@ class Worker:
                     return _result(hook, context, left, notes, failure.message)
                 except testing.errors.UncaughtCharmError as error:
                     return HookResult(error=_traceback(error), log=_log(context))
-            return _result(hook, context, out, notes)
+                except SystemExit as end:
+                    if end.code or seen.state is None:
+                        error = f"the charm called sys.exit({end.code!r})\n{traceback.format_exc()}"
+                        return HookResult(error=error, log=_log(context))
+                    out = seen.state
+            result = _result(hook, context, out, notes)
+            if hook.hook.kind == "install":
+                result.log += [("WARNING", warning) for warning in self._warnings]
+            return result
 
     def _context(self, hook: HookContext) -> AnyContext:
         return testing.Context(
@@ -98,7 +128,7 @@ class Worker:
             app_name=hook.app,
             unit_id=hook.unit,
             app_trusted=hook.trusted,
-            charm_root=self._root,
+            charm_root=hook.charm_folder,
             juju_version=hook.juju,
         )
 
@@ -110,11 +140,51 @@ class Worker:
         self._connection.send_bytes(packed(answer))
 
 
+def _cleaned(context: AnyContext) -> AbstractContextManager[AnyContext]:
+    """Return a context that removes its files; before ops 3.8 Python does so when it is unused."""
+    return context if hasattr(context, "__exit__") else nullcontext(context)
+
+
+def _warm_up() -> None:
+    """Run a hook of an empty charm, so that children need not import what ops.testing imports."""
+    context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
+    with _cleaned(context):
+        context.run(context.on.update_status(), testing.State())
+
+
+class _Seen:
+    """Keeps the state that a charm changes, for a hook that ends early with `sys.exit(0)`.
+
+    On Juju such a hook succeeds, and all that it has told Juju until then stands.
+    """
+
+    state: testing.State | None = None
+
+    def watch(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Return a constructor of charms that notes the state; ops.testing has it in private."""
+
+        def init(charm: ops.CharmBase, framework: ops.Framework, *args: Any) -> None:
+            self.state = getattr(framework.model._backend, "_state")  # noqa: B009
+            original(charm, framework, *args)
+
+        return init
+
+
+def _unpack(root: Path, folder: Path) -> None:
+    """Give a unit its copy of the charm, unless it has one; its packages are not copied."""
+    if folder.exists():
+        return
+    shutil.copytree(root, folder, symlinks=True, ignore=shutil.ignore_patterns("venv"))
+    if (root / "venv").exists():
+        (folder / "venv").symlink_to(root / "venv")
+    (folder / "dispatch").touch()  # charmcraft adds it; an older ops otherwise links its hooks
+
+
 def _metadata(root: Path) -> dict[str, Any]:
     charmcraft = _yaml(root / "charmcraft.yaml")
     return {
         "config": charmcraft.pop("config", None) or _yaml(root / "config.yaml"),
-        "actions": read_actions(charmcraft.pop("actions", None) or _yaml(root / "actions.yaml")),
+        "actions": _actions(charmcraft.pop("actions", None) or _yaml(root / "actions.yaml")),
         "meta": {
             key: value
             for key, value in (charmcraft | _yaml(root / "metadata.yaml")).items()
@@ -123,24 +193,17 @@ def _metadata(root: Path) -> dict[str, Any]:
     }
 
 
+def _actions(actions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the actions of a charm; an action may have a name and nothing else."""
+    return {name: body or {} for name, body in actions.items()}
+
+
 def _yaml(file: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", yaml.safe_load(file.read_text())) if file.exists() else {}
 
 
-def _charm_class() -> type[ops.CharmBase]:
-    """Return the charm that `src/charm.py` defines itself, not one that it imports."""
-    module = importlib.import_module("charm")
-    return next(
-        item
-        for item in vars(module).values()
-        if isinstance(item, type)
-        and issubclass(item, ops.CharmBase)
-        and item.__module__ == module.__name__
-    )
-
-
 def _state(hook: HookContext, bindings: Iterable[str]) -> testing.State:
-    stored, deferred = pickle.loads(hook.memory) if hook.memory else ((), ())  # noqa: S301 - written below by this very code
+    stored, deferred = pickle.loads(hook.memory) if hook.memory else ((), ())  # noqa: S301 - written below
     return testing.State(
         leader=hook.leader,
         planned_units=hook.planned_units,
@@ -150,10 +213,10 @@ def _state(hook: HookContext, bindings: Iterable[str]) -> testing.State:
         networks=[_network(hook, binding) for binding in bindings],
         containers=[_container(container) for container in hook.containers],
         opened_ports=[_port(protocol, number) for protocol, number in hook.ports],
-        stored_states=stored,
-        deferred=list(deferred),
-        app_status=ops.StatusBase.from_name(*hook.own_status),
-        unit_status=ops.StatusBase.from_name(*hook.workload),
+        stored_states=[_make(testing.StoredState, **fields) for fields in stored],
+        deferred=[_make(testing.DeferredEvent, **fields) for fields in deferred],
+        app_status=_status(*hook.own_status),
+        unit_status=_status(*hook.workload),
         workload_version=hook.version,
         secrets=[to_state(secret) for secret in hook.secrets],
     )
@@ -171,6 +234,12 @@ def _bindings(meta: Mapping[str, Any]) -> set[str]:
     return endpoints | {"juju-info"} | set(meta.get("extra-bindings") or ())
 
 
+def _status(name: str, message: str) -> Any:
+    """Return a status; ops.testing before 3.9 cannot convert the unknown one of ops."""
+    kind = getattr(testing, f"{name.capitalize()}Status")
+    return kind() if kind is testing.UnknownStatus else kind(message)
+
+
 def _relation(relation: RelationContext) -> AnyRelation:
     common: dict[str, Any] = {
         "endpoint": relation.endpoint,
@@ -181,13 +250,25 @@ def _relation(relation: RelationContext) -> AnyRelation:
     }
     if relation.is_peer:
         return testing.PeerRelation(**common, peers_data=relation.remote_units_data)
-    return testing.Relation(
+    return _make(
+        testing.Relation,
         **common,
         remote_app_name=relation.remote_app,
         remote_model_uuid=relation.remote_model_uuid,
         remote_app_data=relation.remote_app_data,
         remote_units_data=relation.remote_units_data,
     )
+
+
+def _make(kind: Callable[..., _Made], **fields: Any) -> _Made:
+    """Make an object of ops.testing from those of the fields that its version knows."""
+    known = {field.name for field in dataclasses.fields(cast("Any", kind))}
+    return kind(**{name: value for name, value in fields.items() if name in known})
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    """Return the fields of an object, which another version of ops.testing can read."""
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
 
 
 class _Removed(dict[str, str]):
@@ -293,6 +374,7 @@ def _result(
 ) -> HookResult:
     relations = {r.id: r for r in out.relations}
     results = context.action_results or {}
+    kept = (out.stored_states, out.deferred)
     return HookResult(
         log=_log(context) + not_rehearsed(out.secrets),
         workload=(out.unit_status.name, out.unit_status.message),
@@ -306,7 +388,7 @@ def _result(
             c.name: {label: layer.to_yaml() for label, layer in c.layers.items()}
             for c in out.containers
         },
-        memory=pickle.dumps((out.stored_states, out.deferred)),
+        memory=pickle.dumps([[_fields(item) for item in items] for items in kept]),
         action_failure=failure,
         action_results=_plain(results),
         action_log=list(context.action_logs),
@@ -329,10 +411,19 @@ def _traceback(error: testing.errors.UncaughtCharmError) -> str:
     return "".join(traceback.format_exception(cause))
 
 
-if __name__ == "__main__":
-    descriptor, charm_root, *folders = sys.argv[1:]
-    sys.path[:0] = [f"{charm_root}/src", f"{charm_root}/lib"]
-    worker = Worker(Connection(int(descriptor)), Path(charm_root))
+def main(descriptor: str, root: str, *folders: str) -> None:
+    """Import a charm and run its hooks.
+
+    Args:
+        descriptor: number of the connection to the controller.
+        root: folder with the charm's files.
+        folders: the only folders in which hooks, and the commands that they run, can change files.
+    """
+    sys.path[:0] = [f"{root}/src", f"{root}/lib"]
+    try:
+        worker = Worker(Connection(int(descriptor)), Path(root))
+    except NotACharmError as error:
+        sys.exit(str(error))
     for folder in folders:
         landlock.confine(folder)  # now that Python has cached the modules which the charm imports
     worker.serve()

@@ -1,14 +1,17 @@
 """The controller's end of a charm's worker process."""
 
+import contextlib
 import subprocess
-import sys
 from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+import rehearsal
 from rehearsal.juju.errors import JujuError
-from rehearsal.juju.hooks.messages import HookContext, HookResult, PebbleCall
+from rehearsal.juju.hooks import launch
+from rehearsal.juju.hooks.environment import Environment
+from rehearsal.juju.hooks.messages import HookContext, HookResult, PebbleCall, packed
 from rehearsal.juju.model.charm import Charm
 from rehearsal.machine.processes import Processes
 
@@ -20,8 +23,11 @@ _TIMEOUT = 120.0
 class WorkerProcess:
     """Runs hooks of one charm in a process of its own, which starts while others work."""
 
-    def __init__(self, charm: Charm, processes: Processes, log: Path) -> None:
+    def __init__(
+        self, charm: Charm, environment: Environment, processes: Processes, log: Path
+    ) -> None:
         self._charm = charm
+        self._environment = environment
         self._processes = processes
         self._log = log
         self._stopped = False
@@ -32,10 +38,12 @@ class WorkerProcess:
         confinement = self._processes.confinement
         words = [str(theirs.fileno()), str(self._charm.root)]
         words += [str(confinement.folder)] if confinement.is_possible else []
+        launcher = [self._environment.python, "-I", launch.__file__]
+        paths = [str(self._environment.packages or ""), str(self._own_code())]
         with theirs, self._log.open("ab") as output:
             self._written = output.tell()
             self._process = self._processes.spawn(
-                [sys.executable, "-m", "rehearsal.juju.hooks.worker", *words],
+                [*launcher, *paths, *words],
                 accounts=self._processes.accounts,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -43,6 +51,14 @@ class WorkerProcess:
                 stderr=output,
             )
         self._connection = ours
+
+    def _own_code(self) -> Path:
+        """Return a folder that holds the rehearsal and nothing else."""
+        folder = self._log.parent / "worker"
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (folder / "rehearsal").symlink_to(Path(rehearsal.__file__).parent)
+        return folder
 
     def run(self, context: HookContext, pebble: Callable[[PebbleCall], str | None]) -> HookResult:
         """Run one hook.
@@ -60,12 +76,12 @@ class WorkerProcess:
             self._connection.close()
             self._start()
         try:
-            self._connection.send(context)
+            self._connection.send_bytes(packed(context))
             while self._connection.poll(_TIMEOUT):
                 answer: Any = self._connection.recv()
                 if isinstance(answer, HookResult):
                     return answer
-                self._connection.send(pebble(answer))
+                self._connection.send_bytes(packed(pebble(answer)))
         except (EOFError, ConnectionError) as error:
             raise JujuError(f"{self._charm.name} does not run: {self._last_words()}") from error
         self._processes.stop(self._process)

@@ -10,6 +10,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from rehearsal.juju.errors import JujuError
+from rehearsal.juju.hooks import environment
+from rehearsal.juju.hooks.environment import Say
 from rehearsal.juju.hooks.event_order import EventOrder
 from rehearsal.juju.hooks.hook_runner import HookRunner
 from rehearsal.juju.model.charm import Charm, ConfigValue, load, name_of
@@ -103,13 +105,21 @@ class Controller:
         self._lifecycle.tidy_model(model)
         self.changed()
 
-    def add_charm(self, model: Model, path: Path) -> Charm:
-        """Upload a local charm: its next revision in the model, in a process of its own."""
+    def add_charm(self, model: Model, path: Path, say: Say) -> Charm:
+        """Upload a local charm: its next revision in the model, in a process of its own.
+
+        Args:
+            model: gets the charm.
+            path: the charm's folder or `.charm` file.
+            say: prints a line about the charm's environment.
+        """
         name = name_of(path)
         directory = self._on.directory / "charms" / model.uuid
         charm = load(path, model.revisions[name], directory)
+        source = path if path.is_dir() else charm.root
+        made = environment.prepare(source, name, say)
         model.revisions[name] += 1
-        self._hook_runner.add_charm(charm)
+        self._hook_runner.add_charm(charm, made)
         return charm
 
     def deploy(self, app: Application) -> None:

@@ -63,6 +63,7 @@ class Lifecycle:
         charm = unit.app.charm
         unit.pod = Pod(address, revision, self._on.charm_environment(unit), {}, charm)
         root = self._on.directory / "pods" / unit.app.model.name / address / unit.pod_name
+        unit.pod.charm_folder = root / "charm"
         environment = self._on.workload_environment(unit)
         for name in charm.containers:
             unit.pod.containers[name] = Container(

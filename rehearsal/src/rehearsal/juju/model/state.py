@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rehearsal.juju.durations import seconds
@@ -139,6 +140,7 @@ class Pod:
         containers: the containers of the workload, by name.
         charm: the charm that runs in it, until it is replaced.
         running: the containers whose Pebble the charm can connect to.
+        charm_folder: the charm's files, a copy of the unit's own.
     """
 
     ip: str
@@ -147,6 +149,7 @@ class Pod:
     containers: dict[str, Container]
     charm: Charm
     running: set[str] = field(default_factory=set[str])
+    charm_folder: Path = Path()
 
 
 @dataclass(eq=False)

@@ -118,7 +118,7 @@ def refresh(call: Call) -> None:
             raise JujuError(f'no charm found at "{text}"')
         if name_of(path) != app.charm.name:
             raise JujuError(f'cannot refresh "{app.charm.name}" to "{name_of(path)}"')
-        charm = call.controller.add_charm(app.model, path)
+        charm = call.controller.add_charm(app.model, path, call.info)
         call.controller.refresh(app, charm)
         if call.options.has("--trust"):
             call.controller.trust(app, True)

@@ -69,7 +69,7 @@ def _deploy_charm(call: Call, path: Path) -> None:
     if units < 1:
         raise UsageError("--num-units must be a positive integer")
     with call.controller.lock:
-        charm = call.controller.add_charm(model, path)
+        charm = call.controller.add_charm(model, path, call.info)
         name = call.args[1] if len(call.args) > 1 else charm.name
         endpoints.check_name(name)
         call.info(f'Located local charm "{charm.name}", revision {charm.revision}')
@@ -165,7 +165,7 @@ def _execute(call: Call, model: Model, wanted: Bundle) -> None:
         find(call, url)  # before anything is done
     new = [app for app in wanted.applications.values() if app.name not in model.apps]
     paths = dict.fromkeys(app.path for app in new)
-    charms = {path: call.controller.add_charm(model, path) for path in paths}
+    charms = {path: call.controller.add_charm(model, path, call.info) for path in paths}
     for name, app in sorted(wanted.applications.items()):
         if name in model.apps:
             call.controller.configure(model.apps[name], _new_settings(model.apps[name], app))
