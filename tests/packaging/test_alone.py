@@ -1,4 +1,4 @@
-"""A charm's folder has all that the charm needs: it can be copied out, tested and packed alone."""
+"""A charm's folder is complete: it can be copied out, tested and packed alone."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ def test_its_unit_tests_pass_elsewhere(charm: Path, tmp_path: Path):
     assert bytecode == [], "it would be packed"
 
 
-def test_without_its_library_they_do_not(charm: Path, tmp_path: Path):
+def test_its_unit_tests_fail_without_its_library(charm: Path, tmp_path: Path):
     folder = copied(charm, tmp_path)
     shutil.rmtree(folder / "lib")
 
@@ -64,13 +64,13 @@ def test_without_its_library_they_do_not(charm: Path, tmp_path: Path):
     assert "No module named 'charms'" in done.stdout + done.stderr
 
 
-def test_no_link_leads_out_of_it(charm: Path, tmp_path: Path):
+def test_it_contains_no_links(charm: Path, tmp_path: Path):
     links = [path for path in copied(charm, tmp_path).rglob("*") if path.is_symlink()]
 
     assert links == []
 
 
-def test_all_that_it_needs_is_locked_and_from_pypi(charm: Path):
+def test_its_dependencies_are_locked_and_from_pypi(charm: Path):
     packages = tables(charm, "uv.lock")["package"]
     sources = {package["name"]: package["source"] for package in packages}
 

@@ -1,4 +1,4 @@
-"""The overlay for Charmed Istio: what it makes of the demo."""
+"""The overlay for Charmed Istio, laid over the demo."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ BASE = bundle.read(DEMO, [])
 
 @pytest.fixture
 def merged(tmp_path: Path) -> bundle.Bundle:
-    """The demo with the overlay, as if the beacon's charm were here."""
+    """Return the demo with the overlay, as if the beacon's charm were local."""
     beacon = tmp_path / "istio-beacon-k8s"
     beacon.mkdir()
     (beacon / "charmcraft.yaml").write_text("name: istio-beacon-k8s")
@@ -26,7 +26,7 @@ def merged(tmp_path: Path) -> bundle.Bundle:
     return bundle.read(DEMO, [overlay])
 
 
-def test_the_beacon_takes_the_stubs_place(merged: bundle.Bundle):
+def test_the_beacon_replaces_the_stub(merged: bundle.Bundle):
     assert set(merged.applications) == set(BASE.applications) - {"mesh"} | {"beacon"}
     beacon = merged.applications["beacon"]
     assert (beacon.scale, beacon.trust) == (1, True)
@@ -37,7 +37,7 @@ def test_the_other_applications_are_the_same(merged: bundle.Bundle):
         assert merged.applications[name] == BASE.applications[name]
 
 
-def test_who_was_related_to_the_stub_is_related_to_the_beacon(merged: bundle.Bundle):
+def test_relations_of_the_stub_become_relations_of_the_beacon(merged: bundle.Bundle):
     def pairs(read: bundle.Bundle) -> list[list[str]]:
         return sorted(sorted(pair) for pair in read.relations)
 
@@ -46,7 +46,7 @@ def test_who_was_related_to_the_stub_is_related_to_the_beacon(merged: bundle.Bun
     assert pairs(merged) != pairs(BASE)
 
 
-def test_the_beacon_is_charmhubs_in_a_channel_and_has_no_local_path():
+def test_the_beacon_comes_from_a_channel_of_charmhub():
     beacon = yaml.safe_load(OVERLAY.read_text())["applications"]["beacon"]
 
     assert (beacon["charm"], beacon["channel"]) == ("istio-beacon-k8s", "2/stable")

@@ -1,4 +1,4 @@
-"""The charms' metadata: fit for charmcraft, of one mind with the code, and readable on Charmhub."""
+"""The charms' metadata: valid for charmcraft, consistent with the code, readable on Charmhub."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ def metadata_of(charm: Path) -> Metadata:
 
 
 def nodes(folder: Path) -> Iterator[ast.AST]:
-    """Return the syntax of all code in a folder."""
+    """Yield the syntax nodes of all code in a folder."""
     for source in folder.rglob("*.py"):
         yield from ast.walk(ast.parse(source.read_text()))
 
@@ -35,7 +35,7 @@ def strings(folder: Path) -> set[str]:
 
 
 def subscripted(folder: Path, name: str) -> set[str]:
-    """Return the x of every name["x"], whatever the name is an attribute of."""
+    """Return the x of every object.name["x"] in the code, for any object."""
     return {
         str(key)
         for node in nodes(folder)
@@ -46,7 +46,7 @@ def subscripted(folder: Path, name: str) -> set[str]:
 
 
 def endpoints_used(folder: Path) -> set[str]:
-    """Return the endpoints that are observed, looked at, or named in a policy."""
+    """Return the endpoints that the code observes, reads, or names in a policy."""
     policies = {
         str(node.value.value)
         for node in nodes(folder)
@@ -74,7 +74,7 @@ def actions_used(folder: Path) -> set[str]:
 
 
 def containers_used(folder: Path) -> set[str]:
-    """Return what the code calls its container, in the constant CONTAINER."""
+    """Return the names of containers from the constants CONTAINER in the code."""
     return {
         str(node.value.value)
         for node in nodes(folder)
@@ -93,16 +93,16 @@ def endpoints(metadata: Metadata) -> Metadata:
     return section(metadata, "provides") | section(metadata, "requires")
 
 
-# charmcraft's model warns of a field of its own when it looks whether that is given.
+# charmcraft's model warns about its own field when it checks whether that field is set.
 @pytest.mark.filterwarnings("ignore:The 'charmhub' field is deprecated:DeprecationWarning")
-def test_charmcraft_takes_it(charm: Path):
+def test_charmcraft_accepts_the_metadata(charm: Path):
     project = PlatformCharm.from_yaml_file(charm / "charmcraft.yaml")
 
     assert project.name == charm.name
     assert set(project.platforms) == {"amd64", "arm64"}
 
 
-def test_charmcraft_does_not_take_just_anything(charm: Path, tmp_path: Path):
+def test_charmcraft_rejects_an_unknown_field(charm: Path, tmp_path: Path):
     wrong: Metadata = {**metadata_of(charm), "contains": {}}
     (tmp_path / "charmcraft.yaml").write_text(yaml.safe_dump(wrong))
 
@@ -110,7 +110,7 @@ def test_charmcraft_does_not_take_just_anything(charm: Path, tmp_path: Path):
         PlatformCharm.from_yaml_file(tmp_path / "charmcraft.yaml")
 
 
-def test_endpoints_are_those_of_the_code(charm: Path):
+def test_declared_endpoints_are_those_of_the_code(charm: Path):
     declared = set(endpoints(metadata_of(charm)))
     used = endpoints_used(charm / "src")
 
@@ -120,19 +120,19 @@ def test_endpoints_are_those_of_the_code(charm: Path):
     assert declared - used - strings(charm / "lib") == set(), "declared and not used"
 
 
-def test_options_are_those_of_the_code(charm: Path):
+def test_declared_options_are_those_of_the_code(charm: Path):
     declared = set(section(metadata_of(charm), "config", "options"))
 
     assert declared == options_used(charm / "src")
 
 
-def test_actions_are_those_of_the_code(charm: Path):
+def test_declared_actions_are_those_of_the_code(charm: Path):
     declared = set(section(metadata_of(charm), "actions"))
 
     assert declared == actions_used(charm / "src")
 
 
-def test_containers_are_those_of_the_code_and_each_has_its_image(charm: Path):
+def test_declared_containers_are_those_of_the_code_with_an_image(charm: Path):
     metadata = metadata_of(charm)
     containers = section(metadata, "containers")
 
@@ -145,16 +145,16 @@ def test_containers_are_those_of_the_code_and_each_has_its_image(charm: Path):
         assert resource["upstream-source"]
 
 
-def test_all_that_a_user_meets_is_described(charm: Path):
+def test_everything_that_a_user_sees_is_described(charm: Path):
     metadata = metadata_of(charm)
     actions = section(metadata, "actions")
-    met = endpoints(metadata) | section(metadata, "config", "options")
-    met |= section(metadata, "resources") | actions
+    visible = endpoints(metadata) | section(metadata, "config", "options")
+    visible |= section(metadata, "resources") | actions
     for action in actions.values():
-        met |= section(action, "params")
+        visible |= section(action, "params")
 
-    assert len(met) > 1
-    assert [name for name, spec in met.items() if not spec.get("description")] == []
+    assert len(visible) > 1
+    assert [name for name, spec in visible.items() if not spec.get("description")] == []
 
 
 def test_every_endpoint_says_whether_it_is_optional(charm: Path):
@@ -179,7 +179,7 @@ def test_charm_code_is_executable(charm: Path):
     assert os.access(charm / "src" / "charm.py", os.X_OK)
 
 
-def test_the_icon_is_square_and_needs_nothing_else(charm: Path):
+def test_the_icon_is_square_and_self_contained(charm: Path):
     icon = ElementTree.parse(charm / "icon.svg").getroot()  # noqa: S314 (it is our own)
 
     shapes = {element.tag.removeprefix("{http://www.w3.org/2000/svg}") for element in icon.iter()}
@@ -187,7 +187,7 @@ def test_the_icon_is_square_and_needs_nothing_else(charm: Path):
     assert shapes <= {"svg", "g", "circle", "path"}
 
 
-def test_its_libraries_say_which_they_are(charm: Path):
+def test_libraries_have_an_id_and_versions(charm: Path):
     libraries = list(charm.glob("lib/charms/*/v*/*.py"))
 
     assert libraries

@@ -1,4 +1,4 @@
-"""Packing, by a `charmcraft` on PATH that makes files of the names that the real one makes."""
+"""Packing, with a `charmcraft` on PATH that names its files as the real one does."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ for platform in %s; do echo "$platform" > "${name}_$platform.charm"; done
 
 @pytest.fixture
 def charms(tmp_path: Path) -> Path:
-    """A folder with the script and two charms."""
+    """Return a folder with the script and two charms."""
     folder = tmp_path / "charms"
     for name in CHARMS:
         (folder / name).mkdir(parents=True)
@@ -33,7 +33,7 @@ def charms(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """All that is on PATH: what the stand-in needs, and LXD."""
+    """Return the only folder on PATH, with LXD and the program that the stand-in needs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "basename").symlink_to("/usr/bin/basename")
@@ -60,7 +60,7 @@ def packed(charms: Path) -> dict[str, str]:
     return {path.name: path.read_text().strip() for path in charms.rglob("*.charm")}
 
 
-def test_each_charm_is_where_bundles_look(charms: Path, tools: Path):
+def test_each_charm_is_packed_where_bundles_look(charms: Path, tools: Path):
     install(tools / "charmcraft", MAKE % HERE)
 
     done = pack(charms, tools)
@@ -70,7 +70,7 @@ def test_each_charm_is_where_bundles_look(charms: Path, tools: Path):
     assert (charms / "orders-k8s" / "called").read_text() == f"pack --platform {HERE}\n"
 
 
-def test_of_two_architectures_it_takes_the_machines_own(charms: Path, tools: Path):
+def test_the_architecture_of_the_machine_is_chosen(charms: Path, tools: Path):
     install(tools / "charmcraft", MAKE % f"{HERE} {ELSEWHERE}")
 
     pack(charms, tools)
@@ -79,7 +79,7 @@ def test_of_two_architectures_it_takes_the_machines_own(charms: Path, tools: Pat
     assert packed(charms)[f"orders-k8s_{ELSEWHERE}.charm"] == ELSEWHERE
 
 
-def test_a_charm_that_was_packed_before_is_replaced(charms: Path, tools: Path):
+def test_an_earlier_packed_charm_is_replaced(charms: Path, tools: Path):
     install(tools / "charmcraft", MAKE % HERE)
     (charms / "orders-k8s" / "orders-k8s.charm").write_text("old")
 
@@ -96,7 +96,9 @@ def test_a_charm_that_was_packed_before_is_replaced(charms: Path, tools: Path):
     ],
     ids=["fails", "makes another architecture's"],
 )
-def test_what_cannot_be_packed_is_named(charms: Path, tools: Path, script: str, problem: str):
+def test_a_charm_that_cannot_be_packed_is_named(
+    charms: Path, tools: Path, script: str, problem: str
+):
     install(tools / "charmcraft", script)
 
     done = pack(charms, tools)
@@ -141,7 +143,7 @@ def test_all_missing_tools_are_named_at_once(charms: Path, tools: Path):
 
 
 @pytest.mark.skipif(shutil.which("setarch") is None, reason="no setarch here")
-def test_on_another_machine_it_says_what_the_charms_are_for(charms: Path, tools: Path):
+def test_on_another_machine_it_names_the_supported_ones(charms: Path, tools: Path):
     install(tools / "charmcraft", MAKE % HERE)
     other = ["/usr/bin/setarch", "linux32", sys.executable, str(charms / "pack.py")]
 

@@ -1,4 +1,4 @@
-"""The Terraform plan deploys what the bundle deploys, no less and no more."""
+"""The Terraform plan deploys exactly the contents of the bundle."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Block = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """Return what HCL's parser returns, with strings as they are meant and no marks of its own."""
+    """Return parsed HCL with unquoted strings and without the marks of the parser."""
     if isinstance(value, dict):
         items = cast("Block", value).items()
         return {plain(k): plain(v) for k, v in items if not k.startswith("__")}
@@ -49,7 +49,7 @@ APPLICATIONS = resources("juju_application")
 def name_of(reference: str) -> str:
     """Return the name of the application to which an expression refers."""
     match = re.fullmatch(r"\$\{juju_application\.(\w+)\.name\}", reference)
-    assert match, f"{reference} is no application's name"
+    assert match, f"{reference} is not the name of an application"
     return APPLICATIONS[match[1]]["name"]
 
 
@@ -68,14 +68,14 @@ def relations() -> list[frozenset[str]]:
     ]
 
 
-def test_the_applications_are_the_same():
+def test_the_applications_are_those_of_the_bundle():
     planned = {block["name"] for block in APPLICATIONS.values()}
 
     assert planned == set(BUNDLE.applications)
 
 
 @pytest.mark.parametrize("name", BUNDLE.applications)
-def test_an_application_is_the_same(name: str):
+def test_an_application_is_configured_as_in_the_bundle(name: str):
     app = BUNDLE.applications[name]
     [planned] = [block for block in APPLICATIONS.values() if block["name"] == name]
 
@@ -86,13 +86,13 @@ def test_an_application_is_the_same(name: str):
     assert planned.get("config", {}) == app.options
 
 
-def test_the_relations_are_the_same():
+def test_the_relations_are_those_of_the_bundle():
     planned = relations()
 
     assert sorted(map(sorted, planned)) == sorted(sorted(pair) for pair in BUNDLE.relations)
 
 
-def test_the_offers_are_the_same():
+def test_the_offers_are_those_of_the_bundle():
     planned = {
         (block["name"], name_of(block["application_name"]), *sorted(block["endpoints"]))
         for block in resources("juju_offer").values()
@@ -105,7 +105,7 @@ def test_the_offers_are_the_same():
     }
 
 
-def test_all_is_in_the_one_model():
+def test_every_resource_is_in_the_same_model():
     kinds = ("juju_application", "juju_integration", "juju_offer")
     models = {block["model_uuid"] for kind in kinds for block in resources(kind).values()}
 
@@ -120,7 +120,7 @@ def test_the_provider_is_pinned():
     assert re.match(r"~> \d+\.\d+", required["juju"]["version"])
 
 
-def test_variables_and_outputs_are_described_and_variables_are_used():
+def test_variables_and_outputs_are_described_and_variables_used():
     named = [block for kind in ("variable", "output") for block in blocks(kind)]
     text = (ROOT / "terraform" / "main.tf").read_text()
 
