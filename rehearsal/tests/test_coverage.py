@@ -7,9 +7,10 @@ from pathlib import Path
 import ops
 import pytest
 
-from rehearsal.juju.cli import options, server
+from rehearsal.juju.cli import options
 from rehearsal.juju.cli.call import COMMANDS
 from rehearsal.juju.cli.not_done import NOT_DONE
+from rehearsal.juju.cli.server import MODULES
 from rehearsal.kubernetes import discovery
 from rehearsal.kubernetes.resources import served
 from rehearsal.kubernetes.store import Object, Store
@@ -17,7 +18,6 @@ from rehearsal.mesh import authorization, network
 from rehearsal.mesh.conditions import WAYPOINT, ZTUNNEL
 
 PAGE = (Path(__file__).parents[1] / "COVERAGE.md").read_text()
-assert server.MODULES  # their import registers the commands
 
 
 def section(title: str) -> str:
@@ -43,6 +43,12 @@ def test_it_names_each_command_with_its_other_names():
     told = {first: tuple(others) for first, *others in map(names, commands())}
 
     assert told == {each.name: each.aliases for each in COMMANDS.values()}
+
+
+def test_it_is_compared_with_the_commands_of_every_module():
+    modules = {each.handler.__module__ for each in COMMANDS.values()}
+
+    assert modules == {module.__name__ for module in MODULES}
 
 
 def commands() -> list[str]:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from rehearsal.juju.cli import client
 from rehearsal.juju.cli.call import Session
+from rehearsal.juju.cli.commands.log import agent_log
 from rehearsal.juju.cli.server import Server as JujuServer
 from rehearsal.juju.hooks.event_order import EventOrder
 from rehearsal.juju.hooks.messages import ACCOUNT
@@ -176,7 +177,11 @@ class Rehearsal:
         self._started.close()
 
     def _log(self, namespace: str, pod: str, container: str) -> str | None:
-        """Return what the services of a container have written; the charm's has none."""
+        """Return the output of a container: of its services, or of the charm and its agent."""
+        model = self._controller.models.get(namespace)
+        if container == "charm" and model:
+            with self._controller.lock:
+                return agent_log(model, pod)
         status = (self._store.get("Pod", namespace, pod) or {}).get("status", {})
         folder = self.directory / "pods" / namespace / status.get("podIP", "none") / pod
         if not (folder / container).is_dir():

@@ -1,13 +1,16 @@
 """`juju debug-log`: which messages it shows, and in which form."""
 
+import json
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Generator
 
+import lightkube
 import pytest
 
+from rehearsal.rehearsal import Rehearsal
 from tests.juju.conftest import Typist, write_charm
 from tests.juju.test_commands import STATUS, is_active
 
@@ -128,6 +131,18 @@ def test_requests_of_a_charm_are_there_at_debug_alone(juju: Typist):
     assert (
         " DEBUG unit.asking/0.juju-log HTTP Request" in juju("debug-log -l DEBUG --replay").stdout
     )
+
+
+def test_kubernetes_has_the_log_of_a_charm_container(juju: Typist, rehearsal: Rehearsal):
+    juju("deploy ./small web")
+    juju.until(STATUS, is_active("web/0"))
+    model = json.loads(juju("whoami --format json").stdout)["model"]
+    config = lightkube.KubeConfig.from_file(rehearsal.directory / "kubeconfig")
+
+    with lightkube.Client(config) as client:
+        lines = list(client.log("web-0", namespace=model, container="charm"))
+
+    assert any("[container-agent] " in line and 'ran "install" hook' in line for line in lines)
 
 
 @pytest.fixture

@@ -34,12 +34,28 @@ def refusal(admin: Kube, method: str, path: str, **more: Any) -> str:
     return str(error.value).removeprefix("the rehearsal's Kubernetes API does not do ")
 
 
-@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward", "status", "eviction"])
+@pytest.mark.parametrize("subresource", ["attach", "status", "eviction"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_subresources(admin: Kube, method: str, subresource: str) -> None:
     path = f"{admin.path(Pod, 'a')}/{subresource}"
 
     assert refusal(admin, method, path) == f"the subresource {subresource}"
+
+
+@pytest.mark.parametrize(
+    ("subresource", "instead"),
+    [
+        ("exec", "`juju ssh --container CONTAINER UNIT"),
+        ("portforward", "`juju-rehearsal open UNIT`"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_subresources_that_have_a_substitute(
+    admin: Kube, method: str, subresource: str, instead: str
+) -> None:
+    path = f"{admin.path(Pod, 'a')}/{subresource}"
+
+    assert refusal(admin, method, path).startswith(f"the subresource {subresource}; {instead}")
 
 
 def test_the_scale_of_a_stateful_set(admin: Kube) -> None:

@@ -129,15 +129,19 @@ def unguarded(store: Store, model: str) -> list[str]:
     """Return the applications of which no pod is on the mesh or selected by a NetworkPolicy."""
     istio = store.get("CustomResourceDefinition", None, _ISTIO) is not None
     policies = store.list("NetworkPolicy", model)
-    selectors = [each["spec"].get("podSelector") or {} for each in policies]
+    selectors: list[Object] = [each["spec"].get("podSelector") or {} for each in policies]
     services = topology.read(store, istio=istio).services
     own = [each for each in services if each.namespace == model and each.ip and each.pods]
     return sorted({each.name for each in own if not _is_guarded(each, selectors)})
 
 
 def _is_guarded(service: topology.Service, selectors: Sequence[Object]) -> bool:
-    wanted = [(each.get("matchLabels") or {}).items() for each in selectors]
     return any(
-        pod.on_mesh or any(labels <= pod.labels.items() for labels in wanted)
+        pod.on_mesh or any(_selects(selector, pod.labels) for selector in selectors)
         for pod in service.pods
     )
+
+
+def _selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
+    return wanted.items() <= labels.items()

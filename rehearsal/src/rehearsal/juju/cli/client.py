@@ -16,8 +16,12 @@ if TYPE_CHECKING:  # typing is slow to import
 def main(path: str, words: list[str]) -> int:
     """Carry out a command line and return its exit status."""
     environment = {k: v for k, v in os.environ.items() if k.startswith("JUJU_")}
-    request = {"words": words, "folder": os.getcwd(), "environment": environment}
-    request["terminal"] = sys.stdout.isatty()
+    request = {
+        "words": words,
+        "folder": os.getcwd(),
+        "environment": environment,
+        "terminal": sys.stdout.isatty(),
+    }
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)

@@ -60,9 +60,10 @@ def actions(call: Call) -> None:
 
 def _schema(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of an action, as Juju makes it of the charm's own words."""
-    rest = {key: value for key, value in spec.items() if key != "params"}
-    made = {"properties": spec.get("params") or {}, "title": name, "type": "object"}
-    return dict(sorted(({"additionalProperties": False} | rest | made).items()))
+    schema: dict[str, Any] = {"additionalProperties": False, "title": name, "type": "object"}
+    schema |= {key: value for key, value in spec.items() if key != "params"}
+    schema["properties"] = spec.get("params") or {}
+    return dict(sorted(schema.items()))
 
 
 @command(

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from rehearsal.juju.cli.call import Call, command
 from rehearsal.juju.errors import UsageError
-from rehearsal.juju.model.state import AgentMessage
+from rehearsal.juju.model.state import AgentMessage, Model
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LINES = 10
@@ -47,6 +47,19 @@ def debug_log(call: Call) -> None:
             new = model.log[position:]
         position += len(new)
         _print(call, (entry for entry in new if _is_wanted(call, entry)))
+
+
+def agent_log(model: Model, pod: str) -> str:
+    """Return the messages of the unit in a pod, as the agent in its charm container writes them."""
+    units = {unit.name for unit in model.units() if unit.pod_name == pod}
+    return "".join(map(_agent_line, (entry for entry in model.log if entry[1] in units)))
+
+
+def _agent_line(entry: Entry) -> str:
+    parts = time.gmtime(entry[0])
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", parts) + f".{int(entry[0] % 1 * 1000):03}Z"
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", parts)
+    return f"{stamp} [container-agent] {clock} {entry[2]} {_module(entry)} {entry[3]}\n"
 
 
 def _check(call: Call) -> None:
