@@ -286,7 +286,7 @@ def test_what_is_not_rehearsed_is_named_at_deployment(juju: Typist):
     prefix = 'WARNING charm "declaring": '
     names = ['storage "data"', 'resource "licence"', "pebble_custom_notice"]
     assert (done.returncode, starts) == (0, [prefix + name for name in names])
-    assert all(name in juju("debug-log").stdout for name in names)
+    assert all(name in juju("debug-log --replay").stdout for name in names)
 
 
 def test_a_charm_that_is_rehearsed_deploys_without_a_warning(juju: Typist):

@@ -192,16 +192,16 @@ def test_news_of_an_application_name_no_unit(juju: Typist):
     juju("deploy ./inside web")
     juju("deploy ./inside db")
     juju("integrate web:db db:server")
-    juju.until("debug-log", lambda output: "changed by db/0" in output)
+    juju.until("debug-log --replay", lambda output: "changed by db/0" in output)
 
     juju("config db word=hello")
 
-    juju.until("debug-log", lambda output: "changed by db: hello" in output)
+    juju.until("debug-log --replay", lambda output: "changed by db: hello" in output)
 
 
 def test_a_pebble_that_was_shut_down_is_ready_again_without_its_layers(juju: Typist):
     juju("deploy ./inside web --config exits=shutdown")
 
-    output = juju.until("debug-log", lambda output: output.count("pebble-ready with") > 1)
+    output = juju.until("debug-log --replay", lambda output: output.count("pebble-ready with") > 1)
 
     assert output.count("pebble-ready with 0 layers") == output.count("pebble-ready with")

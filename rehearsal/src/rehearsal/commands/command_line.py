@@ -190,7 +190,7 @@ def _carry_out(rehearsal: Rehearsal, arguments: argparse.Namespace) -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End in order, and only once: who presses Ctrl-C twice gets no less."""
+    """End in order, also if Ctrl-C is pressed twice."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 

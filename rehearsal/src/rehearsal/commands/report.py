@@ -1,4 +1,4 @@
-"""What is printed of a bundle: results of calls, policies, and what is amiss."""
+"""The report on a bundle: results of calls, policies, and problems."""
 
 import itertools
 import os
@@ -58,7 +58,7 @@ def print_calls(out: Console, target: str, calls: Sequence[Call], observed: Obse
 
 
 def print_legend(out: Console, observed: Observed) -> None:
-    """Print what the results mean that have come."""
+    """Print the meaning of each result that was observed."""
     results = {each for cell in observed.values() for each in cell.split(", ")}
     lines = [f"{word:12}{meaning}" for word, meaning in _MEANINGS.items() if word in results]
     if any(each.isdigit() for each in results):

@@ -1,4 +1,4 @@
-"""`juju-rehearsal run`: deploys a bundle and prints who may call whom in it."""
+"""`juju-rehearsal run`: deploys a bundle and prints the results of calls in it."""
 
 import sys
 import time

@@ -72,7 +72,7 @@ def _greet(out: Console, commands: Sequence[str]) -> None:
 
 
 def _deployed(rehearsal: Rehearsal, juju: jubilant.Juju) -> list[str]:
-    """Return what is worth typing, by what is there."""
+    """Return commands that are worth typing in this model."""
     model = str(juju.model)
     istio = rehearsal.store.list("AuthorizationPolicy", model)
     policies = f"kubectl get {'authorization' if istio else 'network'}policies -n {model}"
@@ -101,14 +101,14 @@ def _about_call(rehearsal: Rehearsal, status: jubilant.Status, model: str) -> li
 
 
 def _related(status: jubilant.Status, call: Call) -> list[str]:
-    """Return who is related to the application that is called, but for its mesh."""
+    """Return the applications related to the one that is called, except its mesh."""
     app = status.apps.get(call.target)
     relations = [r for each in app.relations.values() for r in each] if app else []
     return [r.related_app for r in relations if r.interface != "service_mesh"]
 
 
 def _command(rehearsal: Rehearsal) -> tuple[list[str], dict[str, str]]:
-    """Return how the user's shell is started with a prompt that tells where one is, and in what."""
+    """Return the command of the user's shell, with a prompt of its own, and its environment."""
     environment = os.environ | rehearsal.environment
     program = shutil.which(os.environ.get("SHELL") or "bash") or "sh"
     folder = rehearsal.directory / "shell"

@@ -50,7 +50,7 @@ class Terminal(Protocol):
 
 @dataclass
 class Session:
-    """What outlives a command: the model in focus.
+    """The state that outlives a command: the model in focus.
 
     Attributes:
         controller: the controller.
@@ -115,7 +115,7 @@ class Call:
 
     @staticmethod
     def pairs(settings: Iterable[str]) -> dict[str, str]:
-        """Return what `key=value` settings say."""
+        """Return the settings of `key=value` texts."""
         return {key: value for key, _, value in (s.partition("=") for s in settings)}
 
     def out(self, text: str) -> None:
@@ -123,12 +123,12 @@ class Call:
         self.terminal.write("stdout", text + "\n")
 
     def info(self, text: str) -> None:
-        """Write a line about what is done, which Juju keeps off standard output."""
+        """Write a line about progress, which Juju keeps off standard output."""
         if not self.options.has("--quiet"):
             self.terminal.write("stderr", text + "\n")
 
     def confirm(self, question: str, accepted: Sequence[str], what: str) -> None:
-        """Have what cannot be undone confirmed, unless nobody wants to be asked.
+        """Have a step that cannot be undone confirmed, unless `--no-prompt` is given.
 
         Raises:
             JujuError: it is not; `what` is given up.

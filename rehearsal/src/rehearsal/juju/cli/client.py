@@ -46,7 +46,7 @@ def main(path: str, words: list[str]) -> int:
 
 
 def ask(question: str) -> str:
-    """Ask whoever types; at the end of the input the answer is empty."""
+    """Print a question and return the line typed; at the end of the input it is empty."""
     sys.stdout.write(question)
     sys.stdout.flush()
     return sys.stdin.readline()

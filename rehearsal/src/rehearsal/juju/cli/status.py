@@ -22,7 +22,7 @@ Row = tuple[str, ...]
 
 
 def application_status(app: Application) -> Status:
-    """Return what the charm set for the application, else the worst of its units."""
+    """Return the status that the charm set for the application, or the worst of its units."""
     if app.own_status:
         return app.own_status
     statuses = [unit.status for unit in app.units.values()]
@@ -131,7 +131,7 @@ def _consumed(model: Model) -> tuple[list[Row], tuple[int, ...]]:
 
 
 def _saas_status(saas: Saas) -> Status:
-    """Return what the consuming model hears of the offering application."""
+    """Return the status of the offering application as the consuming model hears it."""
     if saas.offer.removed:
         return Status("terminated", "offer has been removed")
     return application_status(saas.offer.app)
@@ -254,7 +254,7 @@ def _ports(unit: Unit) -> list[str]:
 
 
 def _filled(value: Any) -> Any:
-    """Return a document without what is None: what Juju leaves out."""
+    """Return a document without the values that are None, which Juju leaves out."""
     if not isinstance(value, dict):
         return value
     items = cast("dict[str, Any]", value).items()

@@ -1,4 +1,4 @@
-"""What `juju run` and `juju exec` have in common: operations, tasks, what came of them."""
+"""Operations, tasks and their results, which `juju run` and `juju exec` have in common."""
 
 import time
 from collections.abc import Generator, Iterable, Mapping
@@ -17,7 +17,7 @@ class NotScheduledError(JujuError):
 
 @contextmanager
 def scheduled(call: Call, operation: int) -> Generator[None]:
-    """End the command as Juju does where a task cannot be queued."""
+    """End the command as Juju does if a task cannot be queued."""
     try:
         yield
     except NotScheduledError as error:

@@ -91,7 +91,7 @@ def run(call: Call) -> None:
 
 
 def _schedule(call: Call, operation: Operation, names: list[str]) -> Iterator[str]:
-    """Queue the tasks of an operation, and yield what keeps units from it."""
+    """Queue the tasks of an operation, and yield the faults of units that cannot take part."""
     call.model().operations[operation.id] = operation
     for name in names:
         try:
@@ -236,7 +236,7 @@ def _faults(schema: Any, params: dict[str, Any]) -> list[str]:
 
 
 def _far(known: dict[str, Any], name: str, value: Any) -> Iterator[str]:
-    """Yield what is too small or too large."""
+    """Yield the fault of a number that is too small or too large."""
     spec: dict[str, Any] = known.get(name) or {}
     if not isinstance(value, int | float):
         return

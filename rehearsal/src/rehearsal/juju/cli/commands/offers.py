@@ -1,4 +1,4 @@
-"""Commands about offers, and about what a model consumes."""
+"""Commands about offers, and about the offers that a model consumes."""
 
 import re
 from typing import Any
@@ -129,7 +129,7 @@ def _model(call: Call, name: str) -> Model:
 
 @command("remove-saas", "--force", "--no-wait", "--no-prompt", usage="<name> ...")
 def remove_saas(call: Call) -> None:
-    """Ends what a model consumes, and its relations."""
+    """Removes consumed offers and their relations from a model."""
     if not call.args:
         raise UsageError("no saas application names specified")
     failed = False

@@ -52,7 +52,7 @@ def _target(call: Call) -> tuple[str, str]:
 
 
 def _query(text: str) -> Callable[[Facts], bool]:
-    """Return what tells whether a query is met: comparisons with text, joined by `&&`."""
+    """Return the check of a query, which compares with texts and joins by `&&`."""
     terms = [_TERM.fullmatch(term) for term in text.split("&&")]
     if not all(terms):
         raise UsageError(f"only comparisons with text, joined by &&, are rehearsed: {text}")
@@ -67,7 +67,7 @@ def _query(text: str) -> Callable[[Facts], bool]:
 
 
 def _facts(call: Call, kind: str, name: str) -> Facts:
-    """Return what is known of an entity; nothing if it is not there."""
+    """Return the facts about an entity; none if it is not there."""
     with call.controller.lock:
         if kind == "model":
             model = call.controller.models.get(name)
