@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from rehearsal.commands import explain, foreground, forwarding, run, shell
+from rehearsal.commands import explain, foreground, forwarding, run, shell, tap
 from rehearsal.juju.version import VERSIONS
 from rehearsal.machine.ports import PortError
 from rehearsal.rehearsal import Rehearsal
@@ -36,6 +36,9 @@ def main(words: list[str] | None = None) -> int:
         )
     if arguments.command == "open":
         return forwarding.serve(arguments.target)
+    if arguments.command == "tap":
+        filters = arguments.source, arguments.target, arguments.model, arguments.denied
+        return tap.tap(tap.Filters(*filters))
     if arguments.command == "exec":
         arguments.words = arguments.words[arguments.words[:1] == ["--"] :]
         if not arguments.words:
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "open", help="print where a browser of this machine finds a workload"
     )
     shown.add_argument("target", metavar="TARGET", help="APPLICATION or UNIT")
+    tap.add_options(commands.add_parser("tap", help="print the calls of a run in sentences"))
     return parser
 
 

@@ -52,23 +52,26 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """The policy that decided, or the lack of one."""
-        return self._denial if self.verdict == "denied" else self._permission
+        """The policy that decided, or the lack of one, with the caller and the target."""
+        call = f"{self.caller} on {self.target}"
+        if self.verdict == "denied":
+            return self.denial(call)
+        return (
+            f"{self.policies} allows {call}" if self.policies else f"no policy is for {self.target}"
+        )
 
-    @property
-    def _denial(self) -> str:
+    def denial(self, call: str) -> str:
+        """Return the policy that denied a call, or the lack of one that allows it."""
         if not self.network_policy:
-            return f"no NetworkPolicy allows {self.caller} on {self.target}"
+            return f"no NetworkPolicy allows {call}"
         match = _POLICY.search(self.details)
         if match is None or match["name"] == "none":
-            return f"no policy allows {self.caller} on {self.target}"
-        return f"policy {match['name']} denies {self.caller} on {self.target}"
+            return f"no policy allows {call}"
+        return f"policy {match['name']} denies {call}"
 
     @property
-    def _permission(self) -> str:
+    def policies(self) -> str:
+        """The policies that allowed; empty if none is for the target."""
         isolated = self.network_policy not in ("", "not isolated")
         names = [self.policy, self.network_policy] if isolated else [self.policy]
-        policies = " and ".join(f"policy {name.partition('[')[0]}" for name in names if name)
-        if not policies:
-            return f"no policy is for {self.target}"
-        return f"{policies} allows {self.caller} on {self.target}"
+        return " and ".join(f"policy {name.partition('[')[0]}" for name in names if name)
