@@ -28,7 +28,7 @@ pack: .venv/ready ## pack the charms where the bundles look for them; needs char
 	@$(IN)/tox -e pack
 
 clean: ## remove what the other targets made
-	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.tox charms/*/.*_cache
+	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.tox charms/*/.*_cache charms/*/*.charm
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ready: uv.lock pyproject.toml rehearsal/pyproject.toml

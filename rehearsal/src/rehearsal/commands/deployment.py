@@ -2,6 +2,7 @@
 
 import logging
 import re
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,12 +16,17 @@ from rehearsal.juju.model.charm import upstream_images
 _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
 logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
+_RUNS_ON = re.compile(r" unit\.(\S+)/\d+\.juju-log (?:ops|Operator Framework) (\S+) up and running")
 _LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
 
 
 def deploy(
-    juju: jubilant.Juju, bundle: str, overlays: Sequence[str], resources: Sequence[str] = ()
-) -> None:
+    juju: jubilant.Juju,
+    bundle: str,
+    overlays: Sequence[str],
+    resources: Sequence[str],
+    show: Callable[[str], None],
+) -> int:
     """Add a model named after the bundle's file and deploy the bundle there.
 
     Args:
@@ -29,9 +35,13 @@ def deploy(
         overlays: files that are laid over it.
         resources: images of a charm, as `NAME=IMAGE`. By default they are those that the charm
             names as `upstream-source`.
+        show: is called with each line of Juju about errors and about the packages of charms.
+
+    Returns:
+        Juju's exit status.
 
     Raises:
-        jubilant.CLIError: Juju refuses; what it says is in `stderr`.
+        jubilant.CLIError: Juju refuses the model; what it says is in `stderr`.
     """
     options = [word for overlay in overlays for word in ("--overlay", overlay)]
     images = [*_upstream(Path(bundle)), *resources]
@@ -39,7 +49,13 @@ def deploy(
     name = re.sub("[^a-z0-9]+", "-", Path(bundle).absolute().stem.lower()).strip("-") or "bundle"
     juju.cli("add-model", name, include_model=False)
     juju.model = name
-    juju.cli("deploy", bundle, "--trust", *options)
+    words = [juju.cli_binary, "deploy", bundle, "--trust", "--quiet", "--model", name, *options]
+    with subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr or ():
+            show(line)
+    return process.returncode
 
 
 def _upstream(path: Path) -> list[str]:
@@ -105,3 +121,9 @@ def left_out(juju: jubilant.Juju) -> list[str]:
     """Return a line for each program that a unit wants to run and this machine does not have."""
     matches = _LEFT_OUT.finditer(juju.cli("debug-log", "--level", "WARNING", "--replay"))
     return list(dict.fromkeys(f"{match[1]}: {match[2]}" for match in matches))
+
+
+def versions(juju: jubilant.Juju) -> list[str]:
+    """Return a line for each application with the version of ops that it runs on."""
+    matches = _RUNS_ON.finditer(juju.cli("debug-log", "--level", "DEBUG"))
+    return sorted({f"{match[1]}: ops {match[2]}" for match in matches})

@@ -30,13 +30,20 @@ def deploy(
     juju: jubilant.Juju, bundle: str, overlays: Sequence[str], resources: Sequence[str] = ()
 ) -> int:
     """Deploy a bundle or a charm and return Juju's exit status; print its error if it refuses."""
+    said: list[str] = []
+
+    def show(line: str) -> None:
+        sys.stderr.write(line)
+        said.append(line)
+
     try:
-        deployment.deploy(juju, bundle, overlays, resources)
+        status = deployment.deploy(juju, bundle, overlays, resources, show)
     except jubilant.CLIError as error:
-        said = error.stderr or ""
-        sys.stderr.write(said + (_ADVICE if _MISSING in said else ""))
+        sys.stderr.write(error.stderr or "")
         return error.returncode
-    return 0
+    if any(_MISSING in line for line in said):
+        sys.stderr.write(_ADVICE)
+    return status
 
 
 def settle(juju: jubilant.Juju, timeout: float, out: Console) -> bool:
@@ -90,7 +97,7 @@ def run(
 
 
 def print_problems(juju: jubilant.Juju, out: Console) -> bool:
-    """Print the units that are not active, applications without units, and missing programs.
+    """Print units that are not active, applications without units, missing programs, and versions.
 
     Returns:
         Whether all units are active.
@@ -100,6 +107,7 @@ def print_problems(juju: jubilant.Juju, out: Console) -> bool:
     unscaled = [name for name, app in juju.status().apps.items() if not app.scale]
     report.print_lines(out, "No units, since scale is 0", unscaled)
     report.print_lines(out, "Left out", deployment.left_out(juju))
+    report.print_lines(out, "Runs on", deployment.versions(juju))
     return not inactive
 
 

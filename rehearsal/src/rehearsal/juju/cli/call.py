@@ -127,6 +127,10 @@ class Call:
         if not self.options.has("--quiet"):
             self.terminal.write("stderr", text + "\n")
 
+    def note(self, text: str) -> None:
+        """Write a line that no real Juju writes, also with `--quiet`."""
+        self.terminal.write("stderr", text + "\n")
+
     def confirm(self, question: str, accepted: Sequence[str], what: str) -> None:
         """Have a step that cannot be undone confirmed, unless `--no-prompt` is given.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import yaml
 
 from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model import packing
 from rehearsal.juju.model.not_rehearsed import not_rehearsed
 
 Role = Literal["provider", "requirer", "peer"]
@@ -22,7 +23,6 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 )
 _IN_JUJU = re.compile(r"^[^#\n]*\buse_juju_for_storage\s*=\s*True\b", re.MULTILINE)
 """A call of ops.main that has Juju store the charm's state."""
-_NOT_PACKED = shutil.ignore_patterns(".*", "__pycache__", "tests", "*.charm")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,9 @@ def _is_folder(path: Path) -> bool:
 
 def _copy(path: Path, root: Path) -> None:
     if path.is_dir():
-        shutil.copytree(path, root, ignore=_NOT_PACKED)
+        meta = _read(path, "charmcraft.yaml")
+        packing.check(path, meta)
+        packing.copy(path, root, meta)
         return
     with zipfile.ZipFile(path) as archive:
         archive.extractall(root)

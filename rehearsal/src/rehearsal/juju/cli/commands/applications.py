@@ -5,6 +5,7 @@ from typing import Any
 from rehearsal.juju.cli.call import Call, command, to_yaml
 from rehearsal.juju.cli.values import option
 from rehearsal.juju.errors import JujuError, SilentError, UsageError
+from rehearsal.juju.model import packing
 from rehearsal.juju.model.charm import find, name_of
 from rehearsal.juju.model.state import Application
 
@@ -116,9 +117,11 @@ def refresh(call: Call) -> None:
         path = find(call.path(text))
         if not path.exists():
             raise JujuError(f'no charm found at "{text}"')
+        if line := packing.note(text, path):
+            call.note(line)
         if name_of(path) != app.charm.name:
             raise JujuError(f'cannot refresh "{app.charm.name}" to "{name_of(path)}"')
-        charm = call.controller.add_charm(app.model, path, call.info)
+        charm = call.controller.add_charm(app.model, path, call.note)
         call.controller.refresh(app, charm)
         if call.options.has("--trust"):
             call.controller.trust(app, True)

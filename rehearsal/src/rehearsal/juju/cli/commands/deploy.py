@@ -9,7 +9,7 @@ from rehearsal.juju.cli.call import Call, command
 from rehearsal.juju.cli.commands.offers import add_saas, find
 from rehearsal.juju.cli.values import option
 from rehearsal.juju.errors import JujuError, UsageError
-from rehearsal.juju.model import bundle, endpoints
+from rehearsal.juju.model import bundle, endpoints, packing
 from rehearsal.juju.model.bundle import Bundle, BundleApplication, BundleOffer
 from rehearsal.juju.model.charm import Charm, ConfigValue
 from rehearsal.juju.model.state import Application, Model, Offer
@@ -69,7 +69,7 @@ def _deploy_charm(call: Call, path: Path) -> None:
     if units < 1:
         raise UsageError("--num-units must be a positive integer")
     with call.controller.lock:
-        charm = call.controller.add_charm(model, path, call.info)
+        charm = _add_charm(call, model, call.args[0], path)
         name = call.args[1] if len(call.args) > 1 else charm.name
         endpoints.check_name(name)
         call.info(f'Located local charm "{charm.name}", revision {charm.revision}')
@@ -82,6 +82,13 @@ def _deploy_charm(call: Call, path: Path) -> None:
         f'Deploying "{name}" from local charm "{charm.name}", '
         f"revision {charm.revision} on ubuntu@24.04/stable"
     )
+
+
+def _add_charm(call: Call, model: Model, named: str, path: Path) -> Charm:
+    """Upload a charm and say so if it is not the one that the user may expect."""
+    if line := packing.note(named, path):
+        call.note(line)
+    return call.controller.add_charm(model, path, call.note)
 
 
 def _deploy_bundle(call: Call, path: Path) -> None:
@@ -164,8 +171,8 @@ def _execute(call: Call, model: Model, wanted: Bundle) -> None:
     for _, url in _consumed(model, wanted):
         find(call, url)  # before anything is done
     new = [app for app in wanted.applications.values() if app.name not in model.apps]
-    paths = dict.fromkeys(app.path for app in new)
-    charms = {path: call.controller.add_charm(model, path, call.info) for path in paths}
+    named = {app.path: app.charm for app in new}
+    charms = {path: _add_charm(call, model, name, path) for path, name in named.items()}
     for name, app in sorted(wanted.applications.items()):
         if name in model.apps:
             call.controller.configure(model.apps[name], _new_settings(model.apps[name], app))

@@ -1,0 +1,111 @@
+"""A hook begins with nothing that another hook has left in memory, in the folder of its unit."""
+
+import json
+
+import pytest
+
+from tests.juju.conftest import Typist, write_charm
+from tests.juju.test_commands import STATUS, is_active
+
+CHARMCRAFT = """
+name: keeping
+type: charm
+summary: keeps state in memory
+config:
+  options:
+    end: {type: string, default: "", description: how config-changed ends}
+actions:
+  tell: {description: tells what it knows}
+"""
+CHARM = """
+import functools
+import os
+import sys
+from pathlib import Path
+
+import ops
+import state
+
+class Base(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        self.unit.status = ops.BlockedStatus("the wrong class runs")
+
+class Keeping(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.config_changed, self._on_config_changed)
+        framework.observe(self.on.tell_action, self._on_tell)
+
+    @functools.cache
+    def _first_name(self=None):
+        return os.environ["JUJU_UNIT_NAME"]
+
+    def _on_config_changed(self, event):
+        state.count += 1
+        state.seen.append(1)
+        Path("made-by").write_text(self.unit.name)
+        self.unit.status = ops.ActiveStatus("configured")
+        if self.config["end"]:
+            sys.exit(int(self.config["end"]))
+
+    def _on_tell(self, event):
+        state.count += 1
+        state.seen.append(1)
+        event.set_results({
+            "name": Keeping._first_name(),
+            "count": state.count,
+            "seen": len(state.seen),
+            "made-by": (self.charm_dir / "made-by").read_text(),
+            "folder": os.getcwd() == str(self.charm_dir),
+        })
+
+if __name__ == "__main__":
+    sys.exit(ops.main(Keeping))
+"""
+
+
+@pytest.fixture
+def keeping(juju: Typist) -> None:
+    folder = juju.folder / "keeping"
+    if not folder.exists():
+        write_charm(folder, CHARMCRAFT, CHARM)
+        (folder / "src" / "state.py").write_text("count = 0\nseen = []\n")
+
+
+def tell(juju: Typist, unit: str) -> dict[str, str]:
+    done = juju(f"run {unit} tell --format json")
+    results = json.loads(done.stdout)[unit]["results"]
+    return {key: str(value) for key, value in results.items() if key != "return-code"}
+
+
+@pytest.mark.usefixtures("keeping")
+def test_nothing_in_memory_outlives_a_hook(juju: Typist):
+    juju("deploy ./keeping web --num-units 2")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+    told = [tell(juju, unit) for unit in ("web/0", "web/1", "web/1")]
+
+    fresh = {"count": "1", "seen": "1", "folder": "True"}
+    assert told == [
+        {"name": unit, "made-by": unit, **fresh} for unit in ("web/0", "web/1", "web/1")
+    ]
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_hook_that_exits_with_status_0_succeeds(juju: Typist):
+    juju("deploy ./keeping web --config end=0")
+
+    status = json.loads(juju.until(STATUS, is_active("web/0")))
+
+    unit = status["applications"]["web"]["units"]["web/0"]
+    assert unit["workload-status"]["message"] == "configured"
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_hook_that_exits_with_another_status_fails(juju: Typist):
+    juju("deploy ./keeping web --config end=3")
+
+    juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
+
+    assert "the charm called sys.exit(3)" in juju("debug-log --level ERROR").stdout
