@@ -81,7 +81,7 @@ def label(rehearsal: Rehearsal, kind: str, namespace: str | None, name: str, mod
     """Put an object on the mesh, or take it off."""
     found = rehearsal.store.get(kind, namespace, name)
     assert found
-    labels = found["metadata"].get("labels") or {}
+    labels: dict[str, str] = found["metadata"].get("labels") or {}
     found["metadata"]["labels"] = labels | {"istio.io/dataplane-mode": mode}
     rehearsal.store.put(found)
 

@@ -126,13 +126,15 @@ def _pods() -> dict[str, _App]:
 
     found: dict[str, _App] = {}
     try:
-        pods = list(lightkube.Client().list(Pod, namespace="*"))
+        client: Any = lightkube.Client()
+        pods: list[Any] = list(client.list(Pod, namespace="*"))
     except (httpx.TransportError, lightkube.ConfigError):
         return found
     for pod in pods:
-        if pod.metadata and pod.status and pod.status.podIP:
-            name = (pod.metadata.labels or {}).get(_NAME) or _app_of(pod.metadata.name or "")
-            found[pod.status.podIP] = pod.metadata.namespace or "", name
+        if pod.status and pod.status.podIP:
+            labels: dict[str, str] = dict(pod.metadata.labels or ())
+            name = labels.get(_NAME) or _app_of(pod.metadata.name)
+            found[pod.status.podIP] = pod.metadata.namespace, name
     return found
 
 

@@ -114,12 +114,12 @@ def _uv_options(source: Path) -> list[str]:
     """Return the extras and groups that the charm's part asks charmcraft's uv plugin for."""
     charmcraft = source / "charmcraft.yaml"
     document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else {}
-    parts: list[dict[str, Any]] = list((document.get("parts") or {}).values())
+    parts: dict[str, dict[str, Any]] = document.get("parts") or {}
     asked = {"--extra": "uv-extras", "--group": "uv-groups"}
     return [
         word
         for option, key in asked.items()
-        for part in parts
+        for part in parts.values()
         for name in part.get(key) or ()
         for word in (option, name)
     ]

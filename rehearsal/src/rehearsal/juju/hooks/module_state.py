@@ -72,7 +72,7 @@ def _content(value: Any, module: ModuleType) -> list[Any]:
     if isinstance(value, (list, tuple, set)):
         return [value, *cast("Any", value)]
     if type(value).__module__ == module.__name__ and hasattr(value, "__dict__"):
-        return [value, *vars(value).values()]
+        return [value, *cast("Any", vars(value)).values()]
     return [value]
 
 

@@ -54,11 +54,17 @@ def _names(name: str, qualified: str, address: str) -> dict[str, Callable[..., A
         is_own = host in (*_UNKNOWN, name, qualified, address)
         return qualified if is_own else getfqdn(host)
 
+    def address_of(host: str) -> str:
+        return gethostbyname(known(host))
+
+    def addresses_of(host: Any, *args: Any, **more: Any) -> Any:
+        return getaddrinfo(known(host), *args, **more)
+
     return {
         "gethostname": lambda: name,
         "getfqdn": own_or,
-        "gethostbyname": lambda host: gethostbyname(known(host)),
-        "getaddrinfo": lambda host, *args, **more: getaddrinfo(known(host), *args, **more),
+        "gethostbyname": address_of,
+        "getaddrinfo": addresses_of,
     }
 
 

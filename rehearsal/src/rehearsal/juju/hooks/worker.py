@@ -164,7 +164,8 @@ class _Seen:
         """Return a constructor of charms that notes the state; ops.testing has it in private."""
 
         def init(charm: ops.CharmBase, framework: ops.Framework, *args: Any) -> None:
-            self.state = getattr(framework.model._backend, "_state")  # noqa: B009
+            backend: Any = getattr(framework.model, "_backend")  # noqa: B009 - private there
+            self.state = backend._state
             original(charm, framework, *args)
 
         return init
@@ -224,14 +225,12 @@ def _state(hook: HookContext, bindings: Iterable[str]) -> testing.State:
 
 def _bindings(meta: Mapping[str, Any]) -> set[str]:
     """Return the names to which a charm may ask for addresses, related or not."""
-    sections = [meta.get(section) or {} for section in ("provides", "requires", "peers")]
-    endpoints = {
-        name
-        for section in sections
-        for name, endpoint in section.items()
-        if (endpoint or {}).get("scope") != "container"
-    }
-    return endpoints | {"juju-info"} | set(meta.get("extra-bindings") or ())
+    endpoints: dict[str, dict[str, Any] | None] = {}
+    for section in ("provides", "requires", "peers"):
+        endpoints |= meta.get(section) or {}
+    own = {name for name, spec in endpoints.items() if (spec or {}).get("scope") != "container"}
+    extra: Iterable[str] = meta.get("extra-bindings") or ()
+    return own | {"juju-info"} | set(extra)
 
 
 def _status(name: str, message: str) -> Any:

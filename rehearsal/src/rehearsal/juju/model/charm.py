@@ -132,9 +132,10 @@ def read_actions(actions: Mapping[str, Mapping[str, Any] | None]) -> dict[str, M
 
 
 def _container_resources(meta: Mapping[str, Any]) -> dict[str, str]:
-    containers: dict[str, Any] = meta.get("containers") or {}
-    named = {name: (spec or {}).get("resource") for name, spec in containers.items()}
-    return {name: resource for name, resource in named.items() if resource}
+    containers: dict[str, dict[str, str] | None] = meta.get("containers") or {}
+    return {
+        name: spec["resource"] for name, spec in containers.items() if spec and "resource" in spec
+    }
 
 
 def _stores_in_juju(code: Path) -> bool:

@@ -14,7 +14,8 @@ def not_rehearsed(meta: Mapping[str, Any], code: Path) -> Iterator[str]:
         meta: the metadata of the charm.
         code: its `src/charm.py`.
     """
-    for name in meta.get("storage") or {}:
+    storage: dict[str, Any] = meta.get("storage") or {}
+    for name in storage:
         yield (
             f'storage "{name}" is not supported: none is attached, its hooks do not run, and the '
             "files in it are lost with their pod"

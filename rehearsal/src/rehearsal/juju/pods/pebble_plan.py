@@ -30,7 +30,8 @@ def _validate_actions(name: str, service: Mapping[str, Any]) -> None:
         action = service.get(key) or RESTART
         if action not in actions:
             raise ValueError(f'plan service "{name}" {key} action "{action}" invalid')
-    for action in (service.get("on-check-failure") or {}).values():
+    checks: Mapping[str, str] = service.get("on-check-failure") or {}
+    for action in checks.values():
         if action not in ON_FAILURE:
             raise ValueError(f'plan service "{name}" on-check-failure action "{action}" invalid')
     factor = float(service.get("backoff-factor") or 1)
