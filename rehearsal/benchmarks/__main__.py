@@ -1,7 +1,6 @@
-"""Prints what the rehearsal costs: `tox -e bench`."""
+"""Prints the cost of the rehearsal: `tox -e bench`."""
 
 import juju
-
 import mesh
 
 

@@ -1,4 +1,4 @@
-"""What Juju's part of the rehearsal costs: events a second, time to settle, memory."""
+"""The cost of the rehearsal's Juju: events per second, time to settle, memory."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the mesh costs: how long a policy's change takes, what a call takes, Envoy's memory."""
+"""The cost of the mesh: the time of a policy change and of a call, and Envoy's memory."""
 
 import subprocess
 import time
@@ -21,7 +21,7 @@ Row = tuple[str, str]
 
 
 def rows() -> list[Row]:
-    """Return what was measured, in words and in figures with their unit."""
+    """Return the measurements, each with a label and a figure with its unit."""
     return [row for size in SIZES for row in measure(size)]
 
 
@@ -44,7 +44,7 @@ def measure(size: int) -> list[Row]:
 def model(
     size: int,
 ) -> Generator[tuple[Cluster, Sequence[App], "subprocess.Popen[bytes]"]]:
-    """Run applications of which each may call the one before it; what else they call is denied."""
+    """Run applications, each of which may call only the one before it."""
     started: list[subprocess.Popen[bytes]] = []
 
     def spawn(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
@@ -94,7 +94,7 @@ def change_times(cluster: Cluster, app: App, caller: App) -> list[float]:
 
 
 def latency(cluster: Cluster, app: App, caller: App) -> list[Row]:
-    """Return what a call takes to the workload itself, and through both proxies."""
+    """Return the duration of a call to the workload itself, and of one through both proxies."""
     token = [("proxy-authorization", cluster.token(caller))]
     with closing(HTTPConnection(workload_address(app.pods[0]), PORT)) as connection:
         direct = p50(lambda: send(connection, "GET", "/"))
@@ -108,7 +108,7 @@ def latency(cluster: Cluster, app: App, caller: App) -> list[Row]:
 
 
 def p50(call: Callable[[], object]) -> float:
-    """Return the median of what a call takes, in microseconds."""
+    """Return the median duration of a call, in microseconds."""
     times: list[float] = []
     for _ in range(CALLS):
         start = time.perf_counter()

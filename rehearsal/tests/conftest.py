@@ -1,4 +1,4 @@
-"""What runs are held to, and a small charm that knows nothing of this project."""
+"""Options of the tests, and bundles of a small charm."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def write_bundle(tmp_path: Path) -> WriteBundle:
-    """Write a bundle of plain charms: by application what differs from one that answers 200."""
+    """Write a bundle of plain charms, from the differences to one that answers 200."""
     charm = tmp_path / "plain"
     (charm / "src").mkdir(parents=True)
     (charm / "charmcraft.yaml").write_text(CHARMCRAFT)

@@ -1,4 +1,4 @@
-"""Which calls are tried, by what stands on the Kubernetes API."""
+"""The calls that the rehearsal tries, by the objects on the Kubernetes API."""
 
 import socketserver
 import threading
@@ -93,7 +93,7 @@ def test_juju_s_placeholder_is_no_port():
     assert read(cluster(ports=(65535,)), "m") == {"web": []}
 
 
-def test_what_a_policy_names_is_tried_and_so_is_another_method_and_another_path():
+def test_named_calls_and_their_variations_are_tried():
     store = cluster({"ports": ["80"], "methods": ["GET", "PUT"], "paths": ["/a"]})
 
     assert titles(store) == [
@@ -112,7 +112,7 @@ def test_a_policy_may_name_what_it_does_not_mean(action: str):
     assert titles(store)[:2] == ["POST :80 /admin", "GET :80 /admin"]
 
 
-def test_a_port_is_tried_for_what_names_it_and_for_what_names_none():
+def test_a_port_is_tried_with_and_without_a_name_in_policies():
     store = cluster({"ports": ["81"], "paths": ["/a"]}, {"paths": ["/b"]}, ports=(80, 81))
     named = [call.title for call in read(store, "m")["web"] if call.named]
 
@@ -201,7 +201,7 @@ def test_the_other_path_is_one_that_is_not_named():
     assert "GET :80 /other2" in titles(cluster({"paths": ["/other"]}))
 
 
-def test_a_unit_is_called_at_its_own_address_with_a_path_that_is_there():
+def test_a_unit_is_called_at_its_address_with_a_known_path():
     calls = read(cluster({"paths": ["/a"]}), "m")["web"]
 
     assert calls[0].urls == ["http://web:80/a"]
@@ -212,7 +212,7 @@ def test_a_unit_is_called_at_its_own_address_with_a_path_that_is_there():
 @pytest.mark.parametrize(
     ("label", "tried"), [("web", ["unit :80", "unit :90"]), ("other", ["unit :80"])]
 )
-def test_a_unit_is_called_at_the_ports_that_a_policy_names_for_it(label: str, tried: list[str]):
+def test_a_unit_is_called_at_the_ports_of_its_policies(label: str, tried: list[str]):
     store = cluster()
     rules = [{"to": [{"operation": {"ports": ["90"]}}]}]
     spec = {"selector": {"matchLabels": {"app": label}}, "rules": rules}

@@ -1,4 +1,4 @@
-"""`juju-rehearsal exec`: what a command finds in it, and what is left when it is over."""
+"""`juju-rehearsal exec`: the environment of a command, and the end of a run."""
 
 import contextlib
 import os
@@ -42,12 +42,12 @@ def deployed() -> Run:
 
 
 def interrupt(run: Run) -> None:
-    """Do what Ctrl-C does: signal everything that runs in the foreground."""
+    """Signal all processes in the foreground, as Ctrl-C does."""
     os.killpg(run.pid, signal.SIGINT)
 
 
 def kill_with_a_signal_to_the_watchdog(run: Run) -> None:
-    """Do what `pkill -f rehearsal; pkill -9 -f 'rehearsal exec'` does."""
+    """Kill a run as `pkill -f rehearsal; pkill -9 -f 'rehearsal exec'` does."""
     os.kill(watchdog_of(run), signal.SIGTERM)
     run.kill()
 
@@ -90,7 +90,7 @@ def end_command(run: Run) -> None:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of what runs in a run's folder or names it."""
+    """Return the command lines of the processes that run in a run's folder or name it."""
     return [line for _, line in commands() if str(directory) in line]
 
 

@@ -56,7 +56,7 @@ def test_a_single_caller_is_named():
     assert text.split()[:2] == ["web", "a"]
 
 
-def test_ten_applications_of_which_each_may_call_something_else_fit():
+def test_ten_applications_with_different_results_fit():
     callers = {f"application-number-{n}": f"{n:04b}".replace("0", ".") for n in range(10)}
     text = printed(callers)
 
@@ -65,7 +65,7 @@ def test_ten_applications_of_which_each_may_call_something_else_fit():
     assert text.count("GET :80 /3") == 4  # tables below each other
 
 
-def test_a_caller_with_a_long_name_does_not_hide_what_came_of_its_calls():
+def test_a_long_name_of_a_caller_does_not_hide_its_results():
     text = printed({"a" * 90: "0...", "b": "...."})
 
     assert max(map(len, text.splitlines())) <= 100

@@ -1,4 +1,4 @@
-"""`juju-rehearsal run`: what it prints of a bundle, and how it ends."""
+"""`juju-rehearsal run`: its report about a bundle, and its exit status."""
 
 import contextlib
 import io
@@ -58,7 +58,7 @@ def cells(printed: str, call: str, number: int = 0) -> list[str]:
 
 @dataclass(frozen=True)
 class Demo:
-    """The demo as it was run in this process: what was printed, and what the mesh has logged."""
+    """The demo, run in this process: its report, and the log of the mesh."""
 
     status: int
     printed: str
@@ -74,7 +74,7 @@ def demo() -> Demo:
 
 
 def read(log: Path) -> list[Mapping[str, Any]]:
-    """Return what the mesh has logged, once nothing is added to it any more."""
+    """Return the log of the mesh after it has stopped growing."""
     text, before = log.read_text(), ""
     while text != before:
         time.sleep(0.3)  # Envoy writes more often than that
@@ -164,7 +164,7 @@ def test_an_applications_own_refusal_is_not_taken_for_a_denial(
     assert "No policies" in done.stdout
 
 
-def test_a_program_that_is_not_there_is_named_and_the_rest_goes_on(write_bundle: WriteBundle):
+def test_a_missing_program_is_named_and_the_rest_runs(write_bundle: WriteBundle):
     absent = {"options": {"program": "no-such-program"}}
 
     done = rehearse(write_bundle({"absent": absent, "there": {}}))
@@ -176,7 +176,7 @@ def test_a_program_that_is_not_there_is_named_and_the_rest_goes_on(write_bundle:
 
 
 def silence(done: Done) -> str:
-    """Return what is printed about workloads that do not answer, in one line."""
+    """Return the report about workloads that do not answer, in one line."""
     return " ".join(done.stdout.partition("No answer\n")[2].split())
 
 
@@ -201,7 +201,7 @@ def test_a_workload_on_another_address_is_told_where_to_listen(write_bundle: Wri
     assert f"lonely-0, web.web: listens on 127.0.0.1:{port}; {advice}" in silence(done)
 
 
-def test_a_workload_in_the_way_of_the_mesh_is_told_where_to_listen(write_bundle: WriteBundle):
+def test_a_workload_on_the_meshs_port_gets_advice(write_bundle: WriteBundle):
     port = free_port()
     code = f'import socket, time; time.sleep(2); socket.create_server(("0.0.0.0", {port}))'
     options = {"program": f"{sys.executable} -c '{code}'", "port": port}

@@ -40,7 +40,7 @@ class Terminal:
         self.shown = ""
 
     def until(self, pattern: str) -> "re.Match[str]":
-        """Read until a pattern is shown; what comes before it and itself are not seen again."""
+        """Read up to a pattern. Later reads begin after it."""
         deadline = time.monotonic() + 60
         while not (match := re.search(pattern, self.shown)):
             assert time.monotonic() < deadline, self.shown
@@ -98,7 +98,7 @@ def directory_of(terminal: Terminal) -> Path:
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "zsh"])
-def test_the_prompt_tells_where_one_is_and_juju_is_the_rehearsals(open_shell: Open, shell: str):
+def test_the_prompt_names_the_rehearsal_and_juju_is_its_own(open_shell: Open, shell: str):
     if not shutil.which(shell):
         pytest.skip(f"there is no {shell}")
     terminal = open_shell(shell=shell)
@@ -272,7 +272,7 @@ def test_without_a_mesh_explain_has_the_answer_of_the_proxy(write_bundle: WriteB
     assert "ERROR web has no open port 80; its open ports are: 8000." in done.stderr
 
 
-def test_an_unknown_caller_or_target_is_an_error_that_names_the_known(write_bundle: WriteBundle):
+def test_an_unknown_caller_or_target_lists_the_known_ones(write_bundle: WriteBundle):
     bundle = write_bundle({"web": {"scale": 2}, "db": {}})
     calls = ["wbe db", "web-x db", "web/0 db", "web wbe", "web db-x", "web db/7", "web db/x"]
     calls.append("web db-endpoints")

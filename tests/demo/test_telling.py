@@ -9,7 +9,7 @@ RELATED = AUTHORIZATION_POLICIES.related
 
 
 def told(capsys: pytest.CaptureFixture[str], observed: Row) -> list[str]:
-    """Return the lines of a table in which one caller gets what it should and one may not."""
+    """Return the lines of a table with one expected result and one that differs."""
     teller = Teller()
     lines = [
         Line("scraper without data", RELATED, observed),

@@ -104,7 +104,7 @@ class Rehearsal:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to use the run."""
+        """The variables by which a program uses the run."""
         path = f"{self.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), self._network.api]))
         return {

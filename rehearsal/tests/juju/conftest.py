@@ -104,7 +104,7 @@ class Typist:
     folder: Path
 
     def __call__(self, line: str, typed: str = "") -> Done:
-        """Run one command line; `typed` is what it finds on its standard input."""
+        """Run one command line, with `typed` on its standard input."""
         return subprocess.run(
             [str(self.program), *shlex.split(line)],
             cwd=self.folder,

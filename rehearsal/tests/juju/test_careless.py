@@ -1,4 +1,4 @@
-"""What a careless charm or a hurried operator does has its answer, and costs no other anything."""
+"""Careless charms and hurried operators get an answer, and do no harm to others."""
 
 import json
 import subprocess
@@ -222,7 +222,7 @@ def test_a_model_that_is_being_destroyed_takes_no_application(juju: Typist):
 
 
 def test_a_destroyed_models_name_is_free_at_once(juju: Typist):
-    """Who has destroyed it does not wait for its namesake."""
+    """`destroy-model` does not wait for a new model of the same name."""
     juju("add-model again")
     deploy(juju, "web", sleep="3")
     juju.until("status", lambda output: "executing" in output)

@@ -199,7 +199,7 @@ def test_news_of_an_application_name_no_unit(juju: Typist):
     juju.until("debug-log --replay", lambda output: "changed by db: hello" in output)
 
 
-def test_a_pebble_that_was_shut_down_is_ready_again_without_its_layers(juju: Typist):
+def test_a_pebble_is_ready_again_without_its_old_layers(juju: Typist):
     juju("deploy ./inside web --config exits=shutdown")
 
     output = juju.until("debug-log --replay", lambda output: output.count("pebble-ready with") > 1)

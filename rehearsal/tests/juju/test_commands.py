@@ -1,4 +1,4 @@
-"""`juju` as it is typed: what it does to a model, what it prints where, and its exit status."""
+"""`juju` as it is typed: its effect on a model, its output, and its exit status."""
 
 import json
 import shutil
@@ -194,7 +194,7 @@ def test_a_charm_that_cannot_be_read_is_named(juju: Typist):
     assert done.stderr.startswith(f"ERROR cannot read {broken / 'charmcraft.yaml'}: ")
 
 
-def test_units_removed_and_wanted_again_at_once_are_there_in_the_end(juju: Typist):
+def test_units_removed_and_added_at_once_exist_in_the_end(juju: Typist):
     juju("deploy ./small web --num-units 2")
     juju.until(STATUS, is_active("web/0", "web/1"))
 
@@ -254,7 +254,7 @@ def test_a_pod_that_is_nobodys_comes_and_goes(juju: Typist, rehearsal: Rehearsal
     juju.until("status", lambda output: "port 81" in output)
 
 
-def test_a_charm_whose_process_dies_runs_again_when_that_is_put_right(juju: Typist):
+def test_a_charm_whose_process_died_runs_again(juju: Typist):
     juju("deploy ./small web --config mode=die")
     juju("deploy ./small bystander")
     juju.until("status", lambda output: 'hook failed: "config-changed"' in output)

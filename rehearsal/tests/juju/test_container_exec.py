@@ -1,4 +1,4 @@
-"""What a charm runs in a container: a real process with the container's files and variables."""
+"""Commands of a charm in a container: real processes with the container's files and variables."""
 
 import io
 import os
@@ -217,7 +217,7 @@ class Runner(ops.CharmBase):
 """
 
 
-def test_a_charm_runs_a_command_on_its_files_and_a_service_that_exits_is_named(juju: Typist):
+def test_a_command_sees_the_files_and_an_exited_service_is_named(juju: Typist):
     write_charm(juju.folder / "runner", CHARMCRAFT, CHARM)
 
     juju("deploy ./runner")

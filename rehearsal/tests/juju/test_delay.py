@@ -1,4 +1,4 @@
-"""A controller that takes its time, seen by somebody who does not wait."""
+"""A slow controller and an impatient user."""
 
 import json
 import subprocess

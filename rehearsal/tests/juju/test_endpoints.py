@@ -55,7 +55,7 @@ def test_what_cannot_be_meant_is_refused_in_jujus_words(
     assert str(error.value) == message
 
 
-def test_a_relation_is_found_by_the_names_of_its_ends_in_any_order(model: Model):
+def test_a_relation_is_found_by_its_ends_in_any_order(model: Model):
     relation = relate(model.apps["web"], model.apps["db"])
 
     assert find(model, "db", "web:db") is relation

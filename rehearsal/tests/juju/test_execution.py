@@ -1,4 +1,4 @@
-"""`juju exec` and `juju ssh`: programs that see what a unit sees."""
+"""`juju exec` and `juju ssh`: programs in the environment of a unit."""
 
 import json
 

@@ -24,7 +24,7 @@ def test_a_unit_that_does_not_lead_is_not_told_that_it_does(model: Model):
     assert "leader_elected" not in run_out(web.units[1])
 
 
-def test_relations_known_before_the_first_hook_are_created_before_start(model: Model):
+def test_early_relations_are_created_before_start(model: Model):
     web, db = application(model, "web", CLIENT), application(model, "db", SERVER)
     relate(web, db)
 
@@ -80,7 +80,7 @@ def test_a_relation_that_ends_departs_and_breaks_on_both_sides(model: Model):
     assert run_out(db.units[0]) == ["relation_departed", "relation_broken"]
 
 
-def test_a_relation_that_ends_before_a_unit_heard_of_it_is_not_told(model: Model):
+def test_a_relation_that_ended_early_has_no_hooks(model: Model):
     web, db = application(model, "web", CLIENT), application(model, "db", SERVER)
     run_out(web.units[0], db.units[0])
 
@@ -89,7 +89,7 @@ def test_a_relation_that_ends_before_a_unit_heard_of_it_is_not_told(model: Model
     assert run_out(web.units[0]) == []
 
 
-def test_a_unit_that_leaves_is_departed_by_others_and_ends_with_remove(model: Model):
+def test_a_leaving_unit_departs_and_ends_with_remove(model: Model):
     web, db = application(model, "web", CLIENT, units=2), application(model, "db", SERVER)
     relate(web, db)
     run_out(*web.units.values(), *db.units.values())

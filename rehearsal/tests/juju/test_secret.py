@@ -1,4 +1,4 @@
-"""Secrets as the controller keeps them: who may read them when owners, units and relations go."""
+"""Secrets in the controller, and their readers when owners, units and relations go."""
 
 import pytest
 
@@ -88,7 +88,7 @@ def test_what_came_while_a_hook_ran_is_told_by_another(lent: Secret, relation: R
     assert list(secret.hooks(first)) == [hook]
 
 
-def test_a_secret_of_a_model_to_which_no_relation_leads_is_unknown(lent: Secret, model: Model):
+def test_a_secret_of_an_unrelated_model_is_unknown(lent: Secret, model: Model):
     stranger = application(Model("away"), "far", CLIENT).units[0]
 
     assert lent.id not in secret.denied(stranger)

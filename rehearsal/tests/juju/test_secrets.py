@@ -1,4 +1,4 @@
-"""Secrets: who may read which revision, who hears of what, and what the user types about them."""
+"""Secrets: their readers and revisions, their hooks, and the user's commands."""
 
 import json
 from collections.abc import Callable
@@ -198,7 +198,7 @@ def test_a_grant_ends_with_its_relation(related: Typist, act: Act):
     assert "failed" in act("reader/0", "read", id=identifier)
 
 
-def test_an_observer_keeps_its_revision_until_it_asks_for_another(related: Typist, act: Act):
+def test_an_observer_keeps_its_revision_until_it_refreshes(related: Typist, act: Act):
     identifier = act("vault/0", "add")["id"]
     act("vault/0", "grant")
     act("reader/0", "read", id=identifier)

@@ -29,7 +29,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call got."""
+    """The answer to a call."""
 
     status: int
     body: str
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What the server says came in: `at`, its address, and `headers`."""
+        """The request, as the server saw it: `at`, its address, and `headers`."""
         return json.loads(self.body)
 
 
@@ -56,7 +56,7 @@ class App:
 
 
 class Cluster:
-    """Adds applications and policies, and calls what there is as a pod does."""
+    """Adds applications and policies, and calls them as a pod does."""
 
     def __init__(self, store: Store, mesh: Mesh) -> None:
         self.store = store
@@ -115,7 +115,7 @@ class Cluster:
         self.mesh.settle()
 
     def token(self, app: App, unit: int = 0) -> str:
-        """Return what the egress proxy of an application's pod wants to be shown."""
+        """Return the credentials for the egress proxy of an application's pod."""
         url = urlsplit(self.mesh.environment(app.namespace, f"{app.name}-{unit}")["http_proxy"])
         return "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode()
 
@@ -203,7 +203,7 @@ def send(
 
 
 class _Echo(BaseHTTPRequestHandler):
-    """Answers with what came in."""
+    """Answers with the request itself."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1

@@ -75,7 +75,7 @@ def test_settle_says_that_envoy_has_ended(own: Cluster, spawner: Spawner) -> Non
             own.mesh.settle()
 
 
-def test_settle_says_that_envoy_refuses_and_the_next_change_mends_it(own: Cluster) -> None:
+def test_settle_reports_a_refusal_until_the_next_change(own: Cluster) -> None:
     with own.namespace() as namespace:
         app = own.app(namespace, "app")
         own.mesh.settle()

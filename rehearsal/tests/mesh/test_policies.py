@@ -1,4 +1,4 @@
-"""How policies come into force, change and go; contract/ has what they allow and deny."""
+"""Policies come into force, change and go. contract/ has their effects."""
 
 from contextlib import closing
 from http.client import HTTPConnection
@@ -85,7 +85,7 @@ def test_what_is_corrected_is_refused_no_more(
     assert (cluster.call(scraper, URL).status, cluster.mesh.refused) == (200, [])
 
 
-def test_a_path_template_that_envoy_would_refuse_costs_nothing_else(
+def test_a_path_template_that_envoy_refuses_harms_no_other(
     cluster: Cluster, producer: App, scraper: App, namespace: str
 ) -> None:
     rule = {"to": [{"operation": {"paths": ["/{*}" + "a" * 256]}}]}
@@ -201,7 +201,7 @@ def test_a_call_from_no_pod_is_allowed_where_anyone_is(
     assert (call(9090), call(8080)) == (200, 403)
 
 
-def test_the_namespaces_label_counts_unless_the_pods_own_says_otherwise(cluster: Cluster) -> None:
+def test_the_pods_own_label_overrides_the_namespaces(cluster: Cluster) -> None:
     with cluster.namespace(**AMBIENT) as namespace:
         producer = cluster.app(namespace, "producer", labels={})
         out = cluster.app(namespace, "out", labels={"istio.io/dataplane-mode": "none"})

@@ -1,4 +1,4 @@
-"""How calls travel: who a caller is, what it cannot pretend, and where names lead."""
+"""The way of a call: the caller's identity, forged identities, and the targets of names."""
 
 import http.client
 import ssl
@@ -56,7 +56,7 @@ def straight(
 
 
 def tls(tmp_path: Path, authority: Authority | None, principal: str = "") -> ssl.SSLContext:
-    """Return a client's side of TLS, with a certificate if there is who issues it."""
+    """Return a client's TLS context, with a certificate if an authority is given."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -375,7 +375,7 @@ def test_a_tunnel_is_not_served(cluster: Cluster, scraper: App, authority: str) 
             connection.connect()
 
 
-def test_the_access_log_says_who_called_what_and_why_it_was_denied(
+def test_the_access_log_has_caller_target_and_reason(
     cluster: Cluster, producer: App, scraper: App, outsider: App, namespace: str
 ) -> None:
     path = f"/{namespace}"

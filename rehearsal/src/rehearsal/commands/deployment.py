@@ -1,4 +1,4 @@
-"""A bundle in a model of its own: deployed, settled, and what is not well with it."""
+"""A bundle in a model of its own: its deployment, and its problems."""
 
 import logging
 import re

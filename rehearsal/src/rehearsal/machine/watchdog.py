@@ -1,4 +1,4 @@
-"""Ends what a run leaves behind when it is killed.
+"""Ends the processes that a killed run leaves behind.
 
 Its input names the process groups of the run: `+N` started, `-N` stopped. When it ends, so has the
 run, in order or not.

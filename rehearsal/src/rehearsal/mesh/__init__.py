@@ -1,1 +1,1 @@
-"""The mesh: what Istio's ambient mode would enforce, with Envoy, from the Kubernetes API alone."""
+"""The mesh: it enforces the policies of the Kubernetes API with Envoy, as Istio's ambient mode."""

@@ -35,7 +35,7 @@ _Label = tuple[str, str] | None
 
 
 def _checked(conditions: dict[Any, Any]) -> dict[Any, Any]:
-    """Refuse what Istio refuses; Envoy would refuse its whole configuration for some of it."""
+    """Refuse a policy that Istio refuses; with some of them Envoy would refuse to load."""
     if not any(conditions.values()):
         raise ValueError("at least one condition is needed")
     all_of("rule", conditions, WAYPOINT)
@@ -231,7 +231,7 @@ class Policies:
 
 
 def _first(labels: Mapping[str, str]) -> _Label:
-    """Return a label by which to find who has them all."""
+    """Return one label, by which an index finds the pods that may have all of them."""
     return next(iter(labels.items()), None)
 
 

@@ -70,7 +70,7 @@ def _service_account(value: str) -> Json:
 
 
 def _principal(value: str, quote: Callable[[str], str] = re.escape) -> Json:
-    """Match a principal, which begins after the scheme, whichever wildcard comes first."""
+    """Match a principal, which begins after the scheme, with a wildcard at either end."""
     if value.startswith("*") and value != "*":
         return _caller(_regex(f"{SPIFFE}.*{quote(value[1:])}"))
     return _caller(_text(SPIFFE + value))

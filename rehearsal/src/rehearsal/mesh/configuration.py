@@ -1,4 +1,4 @@
-"""What Envoy is to do, and how it goes over to something else without a call being lost."""
+"""Envoy's configuration, and the steps from one to another that lose no call."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Configuration:
 
     @property
     def files(self) -> dict[str, Sequence[Json]]:
-        """The files by name; what is led to comes before what leads there."""
+        """The files by name. The target of a route comes before the route."""
         return {
             envoy.CLUSTERS: list(self.clusters.values()),
             **inbound.tables(list(self.routes.values())),
@@ -35,7 +35,7 @@ class Configuration:
 
 
 def steps(old: Configuration, new: Configuration) -> Iterator[Configuration]:
-    """Yield what to put in force, one after the other, to get from one configuration to another.
+    """Yield the configurations to apply, one after the other, to get from one to another.
 
     What is new is there before anything leads to it; what is gone is led to no more when it goes.
     """

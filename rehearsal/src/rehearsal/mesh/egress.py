@@ -29,7 +29,7 @@ _ASK_FOR_TOKEN: Json = {
 
 
 def listeners(topology: Topology, token: Callable[[str, str], str]) -> list[Json]:
-    """Return a listener for each pod, for who has the token of its namespace and name."""
+    """Return a listener for each pod, for callers with the token of its namespace and name."""
     return [_listener(pod, token(pod.namespace, pod.name)) for pod in topology.pods]
 
 
@@ -110,7 +110,7 @@ def _names(
 
 
 def _destinations(service: Service, on_mesh: bool) -> Iterator[tuple[str, int, _Destinations]]:
-    """Yield where a caller gets by what a Service gives a name to, and by which port.
+    """Yield each address that a Service's names lead to, with its port.
 
     That is its waypoint, if both have one to do with; or else, as by kube-proxy, some pod that is
     ready. A headless Service names its pods, all and each.

@@ -79,7 +79,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Inbound:
-    """One listener, what is behind it, and what decides.
+    """One listener with its cluster and its policies.
 
     Attributes:
         filters: the rules of each filter that decides on identity.
@@ -180,7 +180,7 @@ def _answer(listener: str, question: str) -> Json:
 
 
 def clusters(inbounds: Sequence[Inbound]) -> list[Json]:
-    """Return what is behind the listeners."""
+    """Return the clusters behind the listeners."""
     return [_cluster(inbound.backends[0]) for inbound in inbounds if not inbound.is_waypoint]
 
 
@@ -234,6 +234,6 @@ def _isolate(backend: Backend) -> Json:
 
 
 def _rules(rules: Json | None) -> Json:
-    """Return what a route brings to a filter; without any rules the filter stands aside."""
+    """Return a route's configuration of a filter. Without rules it disables the filter."""
     brought = {} if rules is None else {"rbac": {"rules": rules}}
     return envoy.extension(f"{_RBAC}PerRoute", **brought)["typed_config"]

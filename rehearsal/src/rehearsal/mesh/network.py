@@ -116,7 +116,7 @@ class _Spec(Strict):
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """What comes in is what some rule of some policy that selects a pod allows."""
+    """A pod accepts the calls that a rule of a policy for it allows."""
 
     namespace: str
     name: str
@@ -124,7 +124,7 @@ class NetworkPolicy:
     rules: Sequence[_Rule]
 
     def isolates(self, pod: Pod) -> bool:
-        """Tell whether a pod takes in only what is allowed, because of this policy."""
+        """Return whether this policy restricts a pod to the calls that policies allow."""
         return pod.namespace == self.namespace and self.selector.matches(pod.labels)
 
 
@@ -158,7 +158,7 @@ def _selector(obj: Object) -> _Selector:
 
 
 class Isolation:
-    """Who may call which pod, by all NetworkPolicies together."""
+    """The callers of each pod, by all NetworkPolicies together."""
 
     def __init__(self, policies: Iterable[NetworkPolicy], topology: Topology) -> None:
         self._policies = [
@@ -181,7 +181,7 @@ class Isolation:
 
 
 def _callers(rule: _Rule, namespace: str, topology: Topology) -> list[Json]:
-    """Return whom a rule allows, as Envoy's principals."""
+    """Return the callers that a rule allows, as Envoy's principals."""
     if not rule.from_:
         return [{"any": True}]
     return [

@@ -8,7 +8,7 @@ from rehearsal.kubernetes.store import Object
 
 
 class Strict(BaseModel):
-    """Refuses what it does not know: to ignore a condition would be to widen a rule."""
+    """Refuses unknown fields, since ignoring a condition would widen a rule."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Who is there: the pods and Services of the cluster, as far as they matter to a mesh."""
+"""The topology: the pods and Services of the cluster, as far as a mesh needs them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ class Pod:
 
     @property
     def principal(self) -> str:
-        """Who it is, in the words of an AuthorizationPolicy."""
+        """Its principal, in the form of an AuthorizationPolicy."""
         return f"{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.service_account}"
 
     @property
     def workload_ip(self) -> str:
-        """Where its processes listen, behind the pod's own address."""
+        """The address on which its processes listen, behind the pod's own."""
         return workload_address(self.ip)
 
 

@@ -43,12 +43,12 @@ class Call:
 
     @property
     def title(self) -> str:
-        """What it is called in a table; at a pod's own address the port alone counts."""
+        """Its name in a table. At a pod's own address only the port counts."""
         return f"unit :{self.port}" if self.pods else f"{self.method} :{self.port} {self.path}"
 
     @property
     def urls(self) -> list[str]:
-        """Where it goes."""
+        """The target of the call."""
         return [f"http://{host}:{self.port}{self.path}" for host in self.pods or (self.target,)]
 
 
@@ -104,7 +104,7 @@ def _selects(policy: Object, labels: Mapping[str, str]) -> bool:
 
 
 def _operations(policies: Iterable[Object]) -> Iterator[_Operation]:
-    """Yield what policies say of calls."""
+    """Yield the calls that policies name."""
     for policy in policies:
         for rule in _objects(policy.get("spec") or {}, "rules"):
             yield from (to.get("operation") or {} for to in _objects(rule, "to"))

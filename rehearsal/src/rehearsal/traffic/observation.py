@@ -1,4 +1,4 @@
-"""Calls made as each application, through its pod's own proxy, and what came of them."""
+"""Calls made as each application, through its pod's own proxy, and their results."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def observe(proxies: Mapping[str, str], calls: Sequence[Call]) -> Observed:
 
 
 def _call(client: httpx.Client, call: Call, deadline: float) -> str:
-    """Return what came of a call; where it goes to several pods that differ, of each."""
+    """Return the result of a call, or one for each pod if the pods differ."""
     results = [_patiently(client, call.method, url, deadline) for url in call.urls]
     return ", ".join(dict.fromkeys(results))
 

@@ -59,7 +59,7 @@ class Case(BaseModel):
 
 
 def cases() -> Iterator[Case]:
-    """Yield the cases of all tables; a table says once what its cases have in common."""
+    """Yield the cases of all tables. A table names the common parts of its cases once."""
     for file in sorted(Path(__file__).parent.glob("*.yaml")):
         table = yaml.safe_load(file.read_text())
         for case in table["cases"]:

@@ -1,4 +1,4 @@
-"""What policies allow and deny, held to the documentation of Istio and Kubernetes."""
+"""The effect of policies, held to the documentation of Istio and Kubernetes."""
 
 from collections.abc import Iterator
 

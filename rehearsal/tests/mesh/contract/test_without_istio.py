@@ -25,7 +25,7 @@ def test_there_is_no_policy_of_istio(here: World) -> None:
     assert not here.cluster.store.list("CustomResourceDefinition")
 
 
-def test_a_policy_of_istio_that_is_there_all_the_same_decides_nothing(here: World) -> None:
+def test_without_istio_its_policies_decide_nothing(here: World) -> None:
     case = Case(
         kind="AuthorizationPolicy",
         about="nothing is enforced",

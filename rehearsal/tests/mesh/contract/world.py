@@ -1,4 +1,4 @@
-"""Where the cases are tried: each call is a real one, through a real Envoy, to a real server."""
+"""The world of the cases: each call is a real one, through a real Envoy, to a real server."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager

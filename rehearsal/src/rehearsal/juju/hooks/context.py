@@ -1,4 +1,4 @@
-"""What one unit's charm code sees while a hook runs: the state from that unit's point of view."""
+"""The context of a hook: the state of the model from the point of view of one unit."""
 
 from rehearsal.juju.hooks.messages import ContainerContext, Hook, HookContext, RelationContext
 from rehearsal.juju.hooks.resolver import remote_units, unit_number

@@ -41,7 +41,7 @@ _MOST_LINES = 12
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a charm's code runs.
+    """The environment of a charm's code.
 
     Attributes:
         python: path of the interpreter.

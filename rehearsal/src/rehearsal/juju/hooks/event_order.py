@@ -1,4 +1,4 @@
-"""What comes next where Juju leaves it open: always the same, or by a seed in one of many ways."""
+"""The order of events that Juju leaves open: always the same one, or one that a seed chooses."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,10 @@ from rehearsal.juju.model.state import Unit
 
 
 class EventOrder:
-    """Chooses between units that wait, and between hooks of a unit that may come next.
+    """Chooses between waiting units, and between the possible next hooks of a unit.
 
     Args:
-        seed: for an order of its own, as far as time lets it be repeated. Without one, the unit
+        seed: chooses another order, repeatable as far as timing allows. Without a seed, the unit
             that has waited longest is next, with the first of its hooks.
     """
 
@@ -26,11 +26,11 @@ class EventOrder:
         return waiting
 
     def hook(self, candidates: Sequence[Hook]) -> Hook | None:
-        """Return one of the hooks; None if there is none."""
+        """Return one of the hooks, or None if there is none."""
         if not candidates:
             return None
         return self._random.choice(candidates) if self._random else candidates[0]
 
     def happens(self) -> bool:
-        """Return whether something happens that may or may not on Juju; never without a seed."""
+        """Return whether an event happens that Juju leaves to chance; never without a seed."""
         return self._random is not None and self._random.random() < 0.5

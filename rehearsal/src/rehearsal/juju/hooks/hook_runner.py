@@ -1,4 +1,4 @@
-"""Runs hooks, of each charm one after the other, and keeps what came of each."""
+"""Runs the hooks of each charm, one after the other, and applies their results."""
 
 import math
 import threading
@@ -30,7 +30,7 @@ from rehearsal.juju.model.state import (
 )
 
 _LONGEST_WAIT = 300.0
-"""Seconds until it looks for hooks to run though nothing has called for one."""
+"""Seconds between two searches for hooks if no change asks for one."""
 _FIRST_RETRY, _RETRY_FACTOR, _LONGEST_RETRY = 5.0, 2.0, 300.0
 """Seconds after which Juju runs a failed hook again."""
 _UPDATE_STATUS = Hook("update_status")
@@ -46,12 +46,12 @@ _AFTER: Mapping[str, tuple[str, str]] = {
 }
 """The workload status that Juju itself sets before and after some hooks."""
 _UNLESS_SET = ("install", "start")
-"""The hooks of these that keep a status which the charm has set."""
+"""The hooks among these that keep a status which the charm has set."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A hook that is to run now, with all that it sees."""
+    """A hook to run now, with its context."""
 
     unit: Unit
     hook: Hook
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _CharmRunner:
-    """What runs the hooks of one charm."""
+    """The worker process and the thread of one charm."""
 
     agent: WorkerProcess
     thread: threading.Thread
@@ -73,11 +73,11 @@ class HookRunner:
     """The agents of all units, with a thread and a process for each charm.
 
     Args:
-        models: by name.
+        models: the models by name.
         lock: guards them.
         lifecycle: replaces and removes units.
         substrate: what it stands on.
-        order: chooses what comes next where Juju leaves it open.
+        order: chooses the next hook if Juju leaves the order open.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class HookRunner:
         self._quiet_until = 0.0
 
     def stop(self) -> None:
-        """Stop running hooks; those that run are cut off."""
+        """Stop running hooks, and interrupt the running ones."""
         self._stopping = True
         runners = list(self._runners.values())
         for runner in runners:
@@ -109,16 +109,16 @@ class HookRunner:
             runner.thread.join()
 
     def hold(self) -> None:
-        """Have agents begin no hook for a while, as a controller takes time to tell them."""
+        """Delay the next hooks for some time, as a controller takes time to tell its agents."""
         self._quiet_until = time.monotonic() + self._on.delay
 
     def wake(self) -> None:
-        """Have it look for hooks to run. Takes no lock."""
+        """Start a search for hooks to run. Takes no lock."""
         for runner in list(self._runners.values()):
             runner.news.set()
 
     def add_charm(self, charm: Charm, environment: Environment) -> None:
-        """Start the process in which a charm's code will run, and the thread that feeds it."""
+        """Start the process that runs a charm's code, and the thread that feeds it."""
         log = self._on.directory / f"charm-{charm.root.name}.log"
         thread = threading.Thread(
             target=self._work, args=(charm.root,), name=f"hooks of {charm.name}"
@@ -175,10 +175,11 @@ class HookRunner:
         if hook.action:
             unit.tasks[0].started = time.time()
         if hook.kind == "relation_created":
-            unit.seen.relations[hook.relation or 0] = SeenRelation()  # so that it waits for its end
+            # From now on the thread waits for the end of the relation.
+            unit.seen.relations[hook.relation or 0] = SeenRelation()
         if unit.pod:
             known = {hook.container} if hook.container else set[str]()
-            # Juju polls each Pebble every five seconds: it may run for a while before pebble-ready.
+            # Juju polls each Pebble every five seconds, so pebble-ready may come some time later.
             early = {name for name in unit.pod.containers if self._order.happens()}
             unit.pod.running |= known | early
         return Step(unit, hook, name, hook_context(unit, hook), resolver.sight(unit, relation))
@@ -189,7 +190,7 @@ class HookRunner:
         candidates = list(resolver.hooks(unit, self._target(unit)))
         if unit.error and unit.failed and (unit.failed in candidates or _stays(unit, unit.failed)):
             return unit.failed
-        if unit.error:  # what it was about has passed, such as the arrival of one who has left
+        if unit.error:  # its subject has passed, such as the arrival of a unit that has left
             self._forget(unit)
         hook = self._order.hook(candidates)
         if hook is None and unit.seen.started and unit.update_at <= time.monotonic():
@@ -197,7 +198,7 @@ class HookRunner:
         return hook
 
     def _target(self, unit: Unit) -> str:
-        """Return the revision that a pod should have now: new ones from the highest number down."""
+        """Return the wanted revision of a pod. The highest unit number gets a new one first."""
         revision = self._on.cluster.revision(unit.app)
         own = unit.pod.revision if unit.pod else revision
         above = [u for u in unit.app.units.values() if u.number > unit.number and not u.dying]
@@ -247,7 +248,7 @@ class HookRunner:
             self._after(unit)
 
     def _skip(self, step: Step) -> None:
-        """Take a hook for run, as `juju resolved --no-retry` asks."""
+        """Treat a hook as run, as `juju resolved --no-retry` asks."""
         with self._lock:
             self._forget(step.unit)
             step.unit.agent = Status("idle")
@@ -256,7 +257,7 @@ class HookRunner:
 
     @staticmethod
     def _forget(unit: Unit) -> None:
-        """Forget that a hook has failed, and what was to be done about it."""
+        """Discard the failure of a hook, and its pending retry."""
         unit.error, unit.retries, unit.skip = None, 0, False
 
     def _pebble(self, unit: Unit) -> Callable[[PebbleCall], str | None]:
@@ -340,7 +341,7 @@ class HookRunner:
 
     @staticmethod
     def _is_done(unit: Unit) -> bool:
-        """Return whether a unit is to go and has left its relations."""
+        """Return whether a dying unit has left its relations."""
         return unit.dying and not any(resolver.concerns(unit, r) for r in unit.app.relations)
 
     def _remove_relations(self, app: Application) -> None:
@@ -386,7 +387,7 @@ def _newer(old: Status | None, new: tuple[str, str]) -> Status:
 
 
 def _stays(unit: Unit, hook: Hook) -> bool:
-    """Return whether the reason for a hook stays: the unit itself, or a relation that it keeps."""
+    """Return whether the subject of a hook still exists: the unit, or a relation that it keeps."""
     removed = [r.side(unit.app).id for r in unit.app.relations if r.removed]
     is_own = (hook.relation, hook.check, hook.secret) == (None, None, None)
     return is_own or hook.relation in removed

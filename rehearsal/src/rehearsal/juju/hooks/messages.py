@@ -19,13 +19,13 @@ class Hook:
 
     Attributes:
         kind: the kind of hook as ops.testing names it, such as `install` or `relation_changed`.
-        relation: number of the relation that it is about.
-        remote_unit: number of the remote unit that it is about; None for the application.
+        relation: number of its relation.
+        remote_unit: number of its remote unit, or None if it is about the application.
         departing_unit: number of the unit that leaves, in `relation_departed`.
-        container: name of the container that it is about.
-        check: name of the check that it is about.
+        container: name of its container.
+        check: name of its check.
         action: name, parameters and task number of the action.
-        secret: identifier of the secret that it is about.
+        secret: identifier of its secret.
         revision: its revision, in `secret_remove`.
     """
 
@@ -67,7 +67,7 @@ class ContainerContext:
 
     Attributes:
         can_connect: whether its Pebble runs.
-        place: where its programs run.
+        place: the place in which its commands run.
         layers: its layers by label, in YAML.
         active: the services that run.
         failures: how often in a row each check has failed.
@@ -87,10 +87,10 @@ class SecretContext:
 
     Attributes:
         owner: whether the unit owns it, or its application, or neither.
-        label: what the unit calls it.
+        label: the unit's label for it.
         tracked: the revision that the unit reads, whose content is `content`.
         latest: the latest revision, whose content is `latest_content`.
-        grants: names of those who may read it, by the number of the relation.
+        grants: names of its readers, by the number of the relation.
         read: whether the hook has read it.
     """
 
@@ -108,13 +108,13 @@ class SecretContext:
 
 @dataclass
 class HookContext:
-    """All that the charm code of one unit sees while it runs.
+    """The data that the charm code of one unit sees in a hook.
 
     Attributes:
         charm_folder: the unit's own copy of the charm; the hook runs in it.
         juju: the number of Juju's version.
-        secrets: those that it may read.
-        denied: identifiers of others that it could come to know.
+        secrets: the secrets that it may read.
+        denied: identifiers of other secrets that it could learn.
     """
 
     hook: Hook
@@ -144,7 +144,7 @@ class HookContext:
 
 @dataclass
 class HookResult:
-    """What a hook left behind. With an `error`, Juju discards the rest but the log."""
+    """The result of a hook. With an `error`, Juju discards all of it but the log."""
 
     error: str | None = None
     log: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -168,7 +168,7 @@ class HookResult:
 class PebbleCall:
     """A Pebble operation that a charm asks for in the middle of a hook.
 
-    The answer is None when it is done, or an error's text.
+    The answer is None if the operation succeeded, or the text of an error.
     """
 
     container: str
@@ -195,7 +195,7 @@ class _Pickler(pickle.Pickler):
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return how an object is made again. It is not called for what is plain already."""
+        """Return the way to restore an object. Pickle does not call it for plain values."""
         if isinstance(obj, PurePath):
             return _path, (str(obj),)
         if isinstance(obj, str):

@@ -1,4 +1,4 @@
-"""What ops.testing only records, done for real while a hook runs: services and commands."""
+"""Services and commands of a hook, which ops.testing only records, on real processes."""
 
 import contextlib
 import shutil
@@ -117,7 +117,7 @@ def _move(entry: Path, target: Path) -> None:
 def sharing(
     hook: HookContext, context: "testing.Context[ops.CharmBase]", state: testing.State
 ) -> Share:
-    """Return what shares the files of a hook's containers."""
+    """Return a function that shares the files of a hook's containers."""
     roots = {container.name: container.place.root for container in hook.containers}
 
     def share(name: str) -> None:

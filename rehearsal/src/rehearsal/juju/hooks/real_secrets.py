@@ -1,4 +1,4 @@
-"""Secrets in ops.testing's state and back, and what it takes down wrongly or not at all."""
+"""Secrets in ops.testing's state, and the changes to them that it records wrongly or not at all."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ _NOT_LEADER = "ERROR this unit is not the leader"
 
 @dataclass
 class Notes:
-    """What a hook did with secrets that the state does not tell.
+    """Uses of secrets in a hook that the state does not record.
 
     Attributes:
-        read: identifiers and labels by which it has asked for secrets.
-        removed: identifiers and revisions that it has removed.
+        read: identifiers and labels by which the hook has asked for secrets.
+        removed: identifiers and revisions that the hook has removed.
     """
 
     read: set[str] = field(default_factory=set[str])
@@ -34,7 +34,7 @@ def bare(identifier: str) -> str:
 
 
 def to_state(secret: SecretContext) -> testing.Secret:
-    """Return a secret as ops.testing has it; its revisions' numbers have no public way in."""
+    """Return a secret in ops.testing's form. The numbers of revisions can only be set privately."""
     there = testing.Secret(
         dict(secret.content),
         latest_content=dict(secret.latest_content),
@@ -58,7 +58,7 @@ def from_state(
 
 
 def not_rehearsed(secrets: frozenset[testing.Secret]) -> list[tuple[str, str]]:
-    """Return warnings of secrets that are to rotate or expire, which the rehearsal does not do."""
+    """Return warnings for secrets with rotation or expiry, which the rehearsal does not support."""
     return [
         ("WARNING", f"{secret.id}: that secrets rotate and expire is not rehearsed")
         for secret in secrets
@@ -86,7 +86,7 @@ def _left(before: SecretContext | None, secret: testing.Secret, notes: Notes) ->
 
 
 def _tracked(before: SecretContext | None, secret: testing.Secret, latest: int) -> int:
-    """Return the revision that the unit reads now: ops.testing counts changes of labels too."""
+    """Return the revision that the unit reads now. ops.testing also counts changes of labels."""
     if before is None:
         return 1
     if getattr(secret, "_tracked_revision") == before.tracked:  # noqa: B009 - private there
@@ -96,7 +96,7 @@ def _tracked(before: SecretContext | None, secret: testing.Secret, latest: int) 
 
 @contextmanager
 def live_secrets(hook: HookContext, notes: Notes) -> Generator[None]:
-    """Have secrets found by every form of their URI, refused as Juju does, and taken down."""
+    """Find secrets by every form of their URI, refuse them as Juju does, and record their use."""
     model = {"get_secret": _get_secret(ops.Model.get_secret, hook, notes)}
     secret = {"remove_revision": _remove_revision(ops.Secret.remove_revision, notes)}
     app = {"add_secret": _add_secret(ops.Application.add_secret, hook)}

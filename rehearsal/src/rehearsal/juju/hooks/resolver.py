@@ -1,9 +1,9 @@
 """The choice of the hook that a unit runs next.
 
-As in Juju's uniter, hardly anything queues hooks: the facts that a unit has been told (`Seen`) are
-compared with the present, and the first difference is the next hook. So no fact is told twice and
-none is missed, and a fact that has passed in the meantime is not told at all. The order is that of
-Juju's resolvers; if they leave it open, any of the hooks may be next.
+As in Juju's uniter, there is hardly a queue of hooks. The resolver compares the facts that a unit
+knows (`Seen`) with the present ones, and the first difference is the next hook. So no fact is told
+twice, none is missed, and a fact that has passed in the meantime is not told at all. The order is
+that of Juju's resolvers. If they leave it open, any of the hooks may be next.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +16,12 @@ from rehearsal.juju.model.state import Bag, Relation, SeenRelation, Unit
 
 @dataclass(frozen=True)
 class Sight:
-    """What a hook sees, by version: news that come while it runs are told by another.
+    """The versions of the data that a hook sees. Another hook tells later changes.
 
     Attributes:
         config: the configuration's version.
-        bags: of the hook's relation, the databags' versions on the other side, by owner.
-        secrets: the latest revisions of those that the unit may read, by identifier.
+        bags: the versions of the databags on the other side of the hook's relation, by owner.
+        secrets: the latest revisions of the secrets that the unit may read, by identifier.
     """
 
     config: int
@@ -37,17 +37,17 @@ _FACTS: Mapping[str, Callable[[Sight], Mapping[str, bool | int]]] = {
     "stop": lambda _: {"stopped": True},
     "remove": lambda _: {"removed": True},
 }
-"""What a unit knows after a hook that is about itself."""
+"""The facts that a unit knows after a hook about itself."""
 _QUEUED: Mapping[str, str] = {"upgrade_charm": "config_changed", "config_changed": "start"}
 """Hooks that Juju queues when another has run, unless the unit has started already."""
 
 
 def hooks(unit: Unit, revision: str) -> Iterator[Hook]:
-    """Yield the hooks of which any may be a unit's next; none, if it has been told everything.
+    """Yield the hooks that may be a unit's next, or none if it knows all facts.
 
     Args:
         unit: the unit.
-        revision: what its pod's revision should be; a pod of another one is to be stopped.
+        revision: the wanted revision of its pod. A pod of another revision has to stop.
     """
     if unit.pod is None:
         return
@@ -84,7 +84,7 @@ def _of_life(unit: Unit, *, replaced: bool) -> Iterator[Hook]:
 
 
 def tasks(unit: Unit) -> Iterator[Hook]:
-    """Yield the next action of a unit, which runs also while a hook has failed."""
+    """Yield the next action of a unit. An action also runs if a hook has failed."""
     if unit.tasks:
         task = unit.tasks[0]
         yield Hook("action", action=(task.action, task.params, str(task.id)))
@@ -93,9 +93,9 @@ def tasks(unit: Unit) -> Iterator[Hook]:
 def _setup(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
     """Yield the hooks that come before any other, in the order of Juju's resolvers.
 
-    Between `upgrade-charm`, `config-changed` and `start` of a pod nothing else comes, since each
-    queues the next. `pebble-ready` therefore follows them, except in a unit's first pod, where no
-    hook queues `config-changed`.
+    No other hook comes between `upgrade-charm`, `config-changed` and `start` of a pod, since each
+    queues the next. `pebble-ready` therefore follows them, except in a unit's first pod, in which
+    no hook queues `config-changed`.
     """
     if unit.seen.queued:
         yield Hook(unit.seen.queued)
@@ -108,7 +108,7 @@ def _setup(unit: Unit, relations: list[Relation]) -> Iterator[Hook]:
 
 
 def _ready(unit: Unit) -> Iterator[Hook]:
-    """Yield a `pebble-ready` for each container whose Pebble the charm has not heard of."""
+    """Yield a `pebble-ready` for each container whose Pebble is new to the charm."""
     for name in unit.pod.containers if unit.pod else ():
         if name not in unit.seen.ready:
             yield Hook("pebble_ready", container=name)
@@ -147,12 +147,12 @@ def _coming(unit: Unit, relation: Relation) -> Iterator[Hook]:
     told, there = unit.seen.relations[number], remote_units(unit, relation)
     joined = {name: remote for name, remote in there.items() if name in told.joined}
     unheard = [remote for name, remote in joined.items() if name not in told.versions]
-    if unheard:  # what joined is what changed next
+    if unheard:  # Juju always follows relation-joined with relation-changed.
         yield Hook("relation_changed", relation=number, remote_unit=unheard[0].number)
         return
     for remote in (remote for name, remote in there.items() if name not in joined):
         yield Hook("relation_joined", relation=number, remote_unit=remote.number)
-    # Once a remote unit has joined, since ops.testing cannot tell of the application alone.
+    # Only after a remote unit has joined, since ops.testing has no hook for the application alone.
     if joined and _is_news(told, other.seen_as, other.app_bag):
         yield Hook("relation_changed", relation=number)
     for name, remote in joined.items():
@@ -165,11 +165,11 @@ def _is_news(told: SeenRelation, name: str, content: Bag) -> bool:
 
 
 def sight(unit: Unit, relation: Relation | None) -> Sight:
-    """Return what a hook of the unit sees now.
+    """Return the versions that a hook of the unit sees now.
 
     Args:
         unit: the unit.
-        relation: the one that the hook is about.
+        relation: the relation of the hook.
     """
     bags = _versions(unit, relation) if relation else {}
     latest = {each.id: each.latest for each in secret.readable(unit)}
@@ -177,12 +177,12 @@ def sight(unit: Unit, relation: Relation | None) -> Sight:
 
 
 def record(unit: Unit, hook: Hook, seen: Sight) -> None:
-    """Note that a hook has told its unit what it is about.
+    """Record that a hook has told its unit a fact.
 
     Args:
         unit: the unit.
         hook: the hook, which has run.
-        seen: what it saw when it began.
+        seen: the versions at its start.
     """
     if hook.relation is not None:
         _record_relation(unit.seen.relations, hook, seen.bags)
@@ -227,7 +227,7 @@ def _versions(unit: Unit, relation: Relation) -> dict[str, int]:
 
 
 def remote_units(unit: Unit, relation: Relation) -> dict[str, Unit]:
-    """Return the units on the other side that have entered the relation, by name as seen here."""
+    """Return the units on the other side that have entered the relation, by name on this side."""
     other = relation.other(unit.app)
     return {
         f"{other.seen_as}/{remote.number}": remote
@@ -252,7 +252,7 @@ def _is_leaving(unit: Unit, relation: Relation) -> bool:
 def concerns(unit: Unit, relation: Relation) -> bool:
     """Return whether a unit may have hooks of a relation to run.
 
-    It has none of a relation that was removed, that ended before the unit entered it, or whose
+    It has no hooks of a relation that was removed, that ended before the unit entered it, or whose
     endpoint the charm in its pod does not have yet.
     """
     if relation.removed:

@@ -146,7 +146,7 @@ def _cleaned(context: AnyContext) -> AbstractContextManager[AnyContext]:
 
 
 def _warm_up() -> None:
-    """Run a hook of an empty charm, so that children need not import what ops.testing imports."""
+    """Run a hook of an empty charm, so that children inherit the imports of ops.testing."""
     context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
     with _cleaned(context):
         context.run(context.on.update_status(), testing.State())
@@ -278,7 +278,7 @@ class _Removed(dict[str, str]):
 
 
 def _network(hook: HookContext, endpoint: str) -> testing.Network:
-    """Bound to the pod, reached through the Service: what `network-get` answers on Kubernetes."""
+    """Return the network of an endpoint, which on Kubernetes is the pod behind its Service."""
     pod = testing.BindAddress([testing.Address(hook.address)])
     return testing.Network(
         endpoint,

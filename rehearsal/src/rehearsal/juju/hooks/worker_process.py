@@ -88,7 +88,7 @@ class WorkerProcess:
         raise JujuError(f"the hook has not ended in {_TIMEOUT:.0f} s")
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, also during a hook."""
         self._stopped = True
         self._processes.stop(self._process)
 

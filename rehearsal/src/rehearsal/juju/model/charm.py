@@ -37,7 +37,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Charm:
-    """What Juju knows of a charm.
+    """A charm, as Juju knows it.
 
     Attributes:
         root: the charm's files as they run; a private copy.

@@ -1,4 +1,4 @@
-"""The files of a charm folder that `charmcraft pack` takes, and what it would do to them."""
+"""The files of a charm folder that `charmcraft pack` takes, and its changes to them."""
 
 import shutil
 from collections.abc import Iterator, Mapping

@@ -19,7 +19,7 @@ class Cluster:
     Args:
         store: the objects.
         network: gives the addresses.
-        changed: is called when a StatefulSet may have got another pod template.
+        changed: is called if the pod template of a StatefulSet may have changed.
     """
 
     def __init__(self, store: Store, network: Network, changed: Callable[[], None]) -> None:
@@ -40,15 +40,15 @@ class Cluster:
         self._store.put(objects.namespace(model))
 
     def remove_model(self, model: Model) -> None:
-        """Remove the namespace and all in it."""
+        """Remove the namespace with all its objects."""
         self._store.delete("Namespace", None, model.name)
 
     def has_namespace(self, name: str) -> bool:
-        """Tell whether a namespace is there."""
+        """Return whether a namespace exists."""
         return self._store.get("Namespace", None, name) is not None
 
     def apply(self, app: Application) -> None:
-        """Write the objects of an application, and keep the fields that others have set on them."""
+        """Write the objects of an application, and keep the fields that other clients have set."""
         if not app.address:
             app.address = self._network.next_service()
         for desired in objects.of_application(app):
@@ -74,7 +74,7 @@ class Cluster:
         """Start a unit's pod from its StatefulSet's template; return its address and revision."""
         app = unit.app
         if self._store.get("StatefulSet", app.model.name, app.name) is None:
-            self.apply(app)  # somebody has deleted it
+            self.apply(app)  # a user has deleted it
         stateful_set = self._store.get("StatefulSet", app.model.name, app.name) or {}
         template, address = stateful_set["spec"]["template"], self._network.next_pod()
         revision = _revision(template)
@@ -102,7 +102,7 @@ class Cluster:
         self._count_pods(unit.app)
 
     def _count_pods(self, app: Application) -> None:
-        """Have the StatefulSet say how many pods it has."""
+        """Write the number of pods into the status of the StatefulSet."""
         model, labels = app.model.name, {"app.kubernetes.io/name": app.name}
         with self._store.lock:
             pods = self._store.list("Pod", model, labels)
@@ -156,7 +156,7 @@ def _pod_status(spec: Object, address: str, started: str, *, ready: bool) -> Obj
 
 
 def _merge(found: Object, desired: Object) -> Object:
-    """Return what was found with what is desired laid over it; lists are replaced."""
+    """Return the found object with the desired fields merged into it. Lists are replaced."""
     return found | {
         key: _merge(found[key], cast("Object", value))
         if isinstance(value, dict) and isinstance(found.get(key), dict)

@@ -7,7 +7,7 @@ from rehearsal.kubernetes.store import Object
 _NAME = "app.kubernetes.io/name"
 _MANAGED = {"app.kubernetes.io/managed-by": "juju"}
 _PLACEHOLDER = {"name": "placeholder", "port": 65535, "protocol": "TCP"}
-"""Port of a Service whose charm has opened none."""
+"""Port of a Service whose charm has opened no ports."""
 _RBAC = "rbac.authorization.k8s.io"
 _ANYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 _READ_NAMESPACES = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
@@ -122,7 +122,7 @@ def _headless_service(app: Application) -> Object:
 
 
 def _access(app: Application) -> list[Object]:
-    """Return the ServiceAccount and its rights: all if it is trusted, otherwise few.
+    """Return the ServiceAccount and its rights: all rights with trust, otherwise few.
 
     An application without trust may read every namespace, not just its own.
     """

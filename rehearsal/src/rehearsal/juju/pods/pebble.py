@@ -32,7 +32,7 @@ _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 
 @dataclass
 class Check:
-    """A health check and what it has found lately."""
+    """A health check and its latest results."""
 
     config: Mapping[str, Any]
     due: float
@@ -133,7 +133,7 @@ class Container:
         return restarted
 
     def call(self, call: PebbleCall) -> None:
-        """Do what the charm asks, unless the container has been stopped in the meantime.
+        """Carry out a request of the charm, unless the container has been stopped in the meantime.
 
         Raises:
             OSError: a service cannot be started, for example in a folder that is not there.
@@ -226,7 +226,7 @@ class Container:
                 self.changed()
 
     def _follow_services(self) -> None:
-        """Do what Pebble does when services exit, and when their backoff is over."""
+        """React as Pebble does when services exit, and when their backoff is over."""
         with self._lock:
             for name, service in list(self._services.items()):
                 if not self.up:
@@ -290,7 +290,7 @@ class Container:
                 self._follow_failed_check(name)
 
     def _follow_failed_check(self, check: str) -> None:
-        """Do what the services ask for when a check goes down."""
+        """Act on a check that goes down, as the services ask."""
         with self._lock:
             for service in list(self._services.values()):
                 asked: Mapping[str, str] = service.config.get("on-check-failure") or {}

@@ -1,6 +1,6 @@
 """`ops.Container.exec` on real processes, as Pebble runs them.
 
-They are children of the charm's worker, and in its process group: they end with it at the latest.
+They are children of the charm's worker in its process group, so they end with it at the latest.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from rehearsal.juju.pods.unit_command import Place, UnitCommand
 
 _CHUNK = 16 * 1024
 _DRAIN = 1.0
-"""Seconds for which output is read once the process has ended: its children may still hold it."""
+"""Seconds for which output is read after the process has ended, since its children may hold it."""
 
 
 class Execution:
-    """A running command, with what `ops.pebble.ExecProcess` has.
+    """A running command, with the attributes of `ops.pebble.ExecProcess`.
 
     Args:
         command: the words that the charm gave.
@@ -59,7 +59,7 @@ class Execution:
         self.stderr = self._deliver(self._process.stderr, options.get("stderr"))
 
     def wait(self) -> None:
-        """Wait until it has ended.
+        """Wait until the process has ended.
 
         Raises:
             ops.pebble.ExecError: its exit code is not 0.
@@ -69,7 +69,7 @@ class Execution:
             raise ops.pebble.ExecError[Any](self._command, code, None, None)
 
     def wait_output(self) -> tuple[Any, Any]:
-        """Wait until it has ended and return what it has printed; raises as `wait` does."""
+        """Wait until the process has ended and return its output. Raises the errors of `wait`."""
         if self.stdout is None:
             raise TypeError(
                 "can't use wait_output() when exec was called with the stdout argument; "
@@ -83,16 +83,16 @@ class Execution:
         return out, err
 
     def send_signal(self, sig: int | str) -> None:
-        """Send it a signal, by number or by name such as `SIGHUP`."""
+        """Send the process a signal, by number or by name such as `SIGHUP`."""
         self._process.send_signal(signal.Signals[sig] if isinstance(sig, str) else sig)
 
     def kill(self) -> None:
-        """End it: nothing that a hook has run outlives the hook."""
+        """End the process, since no command of a hook outlives the hook."""
         self._clock.cancel()
         self._process.kill()
         self._process.wait()
         if any(reader.is_alive() for reader in self._readers):
-            return  # a child of it holds what they read from
+            return  # a child of the process holds the pipe
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 stream.close() if stream else None
@@ -111,7 +111,7 @@ class Execution:
         return code if code >= 0 else 128 - code
 
     def _feed(self, source: Any) -> IO[Any] | None:
-        """Return what the charm writes to, unless it gave something to read from."""
+        """Return the stream that the charm writes to, unless it gave a stream to read from."""
         sink = self._process.stdin
         if source is None or sink is None:
             return self._text(sink)
@@ -124,7 +124,7 @@ class Execution:
         return None
 
     def _deliver(self, stream: IO[bytes] | None, sink: Any) -> IO[Any] | None:
-        """Return what the charm reads from, unless it gave something to write to."""
+        """Return the stream that the charm reads from, unless it gave a stream to write to."""
         if sink is None:
             return self._text(stream)
         self._copy(self._text(stream), sink)
@@ -154,10 +154,10 @@ def execute(
     """Start a command in a container.
 
     Args:
-        place: where.
-        services: those of the container's plan, for `service_context`.
+        place: the container.
+        services: the services of the container's plan, for `service_context`.
         command: the words.
-        options: those of `ops.Container.exec`.
+        options: the options of `ops.Container.exec`.
 
     Raises:
         ops.pebble.APIError: what Pebble refuses, and users that the rehearsal cannot be.
@@ -174,7 +174,7 @@ def execute(
 
 
 def _config(services: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return environment and folder: those of the service, unless the charm gives others."""
+    """Return environment and folder, which are the service's unless the charm gives others."""
     name = options.get("service_context")
     if name is not None and name not in services:
         raise _bad(f'context service "{name}" not found')
@@ -208,7 +208,7 @@ def _name_of(find: Callable[[int], Sequence[Any]], number: int) -> str:
 
 
 def _send(source: Any, sink: IO[bytes], encoding: str) -> None:
-    """Copy all of a source; a program may end without having read it."""
+    """Copy a source to its end, unless the program ends without reading it."""
     with contextlib.suppress(BrokenPipeError), sink:
         while chunk := source.read(_CHUNK):
             sink.write(chunk.encode(encoding) if isinstance(chunk, str) else chunk)
@@ -225,7 +225,7 @@ def _bad(message: str) -> ops.pebble.APIError:
 
 
 def failed(kind: str, error: str) -> ops.pebble.ChangeError:
-    """Return the error with which Pebble reports that it could not do as it was asked."""
+    """Return the error with which Pebble reports a failed change."""
     now = datetime.now(tz=timezone.utc)
     change = ops.pebble.Change(
         *(ops.pebble.ChangeID("0"), kind, kind, "Error"),

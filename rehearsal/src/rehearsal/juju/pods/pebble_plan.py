@@ -1,4 +1,4 @@
-"""What Pebble does not take as a plan, in its words."""
+"""The plans that Pebble refuses, with its messages."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ _DURATIONS = ("period", "timeout")
 
 
 def validate(plan: Mapping[str, Any]) -> None:
-    """Find what is wrong with a plan.
+    """Check a plan.
 
     Raises:
-        ValueError: a service or a check lacks something, or has what cannot be read.
+        ValueError: a service or a check lacks a field, or has one that cannot be parsed.
     """
     for name, service in plan.get("services", {}).items():
         if not shlex.split(service.get("command", "")):

@@ -1,4 +1,4 @@
-"""A service of Pebble: its process, and what follows when the process exits."""
+"""A service of Pebble: its process, and the reaction to the end of the process."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""A program that somebody has run where a unit's charm or workload runs."""
+"""Commands in the containers of a unit's charm or workload."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from rehearsal.machine.processes import Processes
 
 _BETWEEN_PATHS = re.compile(r"[\s\"'=;|&<>()`]+")
-"""What stands before and after a path in a command line."""
+"""The separators of paths in a command line."""
 _OF_THE_KERNEL = ("/dev/", "/proc/", "/sys/")
 """Folders that hold no files of the user."""
 _REFUSAL = (
@@ -44,7 +44,7 @@ class Place:
     confined: bool = True
 
     def program(self, words: Sequence[str], config: Mapping[str, Any] | None = None) -> UnitCommand:
-        """Return a program with the container's files where they are.
+        """Return a command whose paths lead to the container's files.
 
         Args:
             words: the program and its arguments.
@@ -58,15 +58,15 @@ class Place:
         )
 
     def inside(self, word: str) -> str:
-        """Return where a path of the container is, if it names something there or a new file."""
+        """Return the real path of a container's file, if the word names one that may exist."""
         inside = self.root / word.lstrip("/")
         is_new = inside.parent.is_dir() and inside.parent != self.root and not Path(word).exists()
         return str(inside) if word.startswith("/") and (inside.exists() or is_new) else word
 
     def refusal(self, program: UnitCommand) -> str | None:
-        """Return why a program must not run, if it is not confined and names a path outside.
+        """Return the reason to refuse a command that is not confined and names a path outside.
 
-        This finds the paths in the command, but not those that the program comes upon.
+        It finds the paths in the command, but not the ones that the program finds by itself.
         """
         if self.confined:
             return None
@@ -89,10 +89,10 @@ def _is_at_risk(text: str, root: Path) -> bool:
 def run(
     program: UnitCommand, processes: Processes, timeout: float
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end and return its output.
+    """Run a command to its end and return its output.
 
     Raises:
-        TimeoutError: it has not ended in so many seconds, and was stopped.
+        TimeoutError: the command has not ended in this time, and was stopped.
     """
     with processes.spawn(
         list(program.words),
