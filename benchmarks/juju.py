@@ -18,7 +18,7 @@ from small_cluster import APP, MODEL
 
 HERE = Path(__file__).parent
 CHARM = HERE / "charm"
-LIBRARY = HERE.parents[2] / "charms/stub-mesh-k8s/lib"
+LIBRARY = HERE.parent / "charms/stub-mesh-k8s/lib"
 UUID = "11111111-1111-4111-8111-111111111111"
 UNIT = f"{APP}/0"
 NOW = "2026-01-01T00:00:00Z"
@@ -62,6 +62,7 @@ class Relation:
 
     @property
     def name(self) -> str:
+        """The relation's name in hook tools, such as `service-mesh:1`."""
         return f"{self.endpoint}:{self.id}"
 
 

@@ -9,14 +9,16 @@ import os
 import tempfile
 from collections.abc import Sequence
 
-from bench import hooks, work
-from bench.measure import OURS, PUBLISHED, Times
+import hooks
+import work
+from measure import OURS, PUBLISHED, Times
 
 RELATED = 10
 SIZES = (100, 1_000, 10_000)
 
 
 def main() -> None:
+    """Print the tables of times and of calls."""
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as compiled:
         os.environ["PYTHONPYCACHEPREFIX"] = compiled
@@ -26,6 +28,7 @@ def main() -> None:
 
 
 def show_times() -> None:
+    """Print the times of imports, of policies and of events."""
     line("time in ms", "ours", "published", "ratio", "aim")
     ours, theirs, bare = work.imports(11)
     compare("import of a minimal charm, fresh process", (ours, theirs), "0.66")
@@ -52,6 +55,7 @@ def show_growth() -> None:
 
 
 def per_item(all_times: Sequence[Times]) -> list[str]:
+    """Return the median time per item of each size, in microseconds."""
     sized = zip(all_times, SIZES, strict=True)
     return [f"{times.median / size * 1e6:.1f}" for times, size in sized]
 
@@ -76,15 +80,18 @@ def show_costs() -> None:
 
 
 def compare(title: str, both: Sequence[Times], aim: str = "") -> None:
+    """Print a line with both times, their ratio, and the ratio to reach."""
     ours, theirs = both
     line(title, str(ours), str(theirs), f"{ours.median / theirs.median:.2f}", aim and f"≤ {aim}")
 
 
 def pair(ours: int, theirs: int) -> str:
+    """Return two counts as one cell."""
     return f"{ours} : {theirs}"
 
 
 def line(title: str, *cells: str) -> None:
+    """Print a line of a table."""
     print(f"{title:<42}", *(f"{cell:>13}" for cell in cells), flush=True)
 
 

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.juju import Juju, Ran, Relation
-from bench.measure import OURS, PUBLISHED, Times, in_turn
+from juju import Juju, Ran, Relation
+from measure import OURS, PUBLISHED, Times, in_turn
 from small_cluster import SmallCluster
 
 ALIAS = "remote-" + "0123456789abcdef" * 2
 
 
 def mesh(**labels: str) -> Relation:
+    """Return a relation with a mesh that publishes labels."""
     bag = {"labels": json.dumps(labels), "mesh_type": '"istio"'} if labels else {}
     return Relation("service-mesh", 1, "mesh", bag)
 
@@ -50,6 +51,7 @@ class Consumer:
         self._cluster = cluster
 
     def cost(self, event: str, relation: Relation | None = None) -> Cost:
+        """Run an event and return its hook tools, log lines, reads and writes."""
         self._cluster.forget_calls()
         ran = self.juju.run(event, relation)
         writes = len(self._cluster.writes())
@@ -57,10 +59,12 @@ class Consumer:
         return Cost(len(ran.calls), ran.logged, reads, writes)
 
     def make(self, relation: Relation) -> Ran:
+        """Create a relation and run its first hook."""
         self.juju.relate(relation)
         return self.juju.run("relation-created", relation)
 
     def break_(self, relation: Relation) -> Ran:
+        """Remove a relation and run its last hook."""
         self.juju.unrelate(relation)
         return self.juju.run("relation-broken", relation)
 
@@ -73,6 +77,7 @@ class Consumer:
 
 @contextmanager
 def consumer(module: str) -> Generator[Consumer]:
+    """Deploy a charm that uses a library."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with SmallCluster(folder / "kubeconfig").running() as cluster:

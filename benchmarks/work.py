@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import ops
-from bench.juju import CHARM, charm_environment
-from bench.measure import OURS, PUBLISHED, Timed, Times, in_turn, once
 from canonical_service_mesh.k8s import resource_manager
 from canonical_service_mesh.utils import istio
 from charmlibs.interfaces import service_mesh as published
+from juju import CHARM, charm_environment
+from measure import OURS, PUBLISHED, Timed, Times, in_turn, once
 from ops import testing
 from small_charms import LABELS, entry, state
 from small_cluster import MODEL
@@ -97,13 +97,16 @@ class Nowhere:
     """A Kubernetes client that finds no objects and writes none."""
 
     def list(self, *_: object, **__: object) -> list[object]:
+        """Return no objects."""
         return []
 
     def apply(self, *_: object, **__: object) -> None:
-        return None
+        """Write nothing."""
+        return
 
     def patch(self, *_: object, **__: object) -> None:
-        return None
+        """Write nothing."""
+        return
 
 
 def renderings(policies: int, times: int) -> list[Times]:

@@ -20,6 +20,7 @@ class Times:
 
     @property
     def median(self) -> float:
+        """The median, in seconds."""
         return statistics.median(self.seconds)
 
     def __str__(self) -> str:
