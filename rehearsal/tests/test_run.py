@@ -106,6 +106,11 @@ def test_the_demo_settles_and_fits_a_terminal_of_100_columns(demo: Demo):
     assert "Not active" not in demo.printed
 
 
+def test_the_version_of_ops_is_named_for_each_application(demo: Demo):
+    named = re.findall(r"^  (\w+): ops \d", demo.printed, re.M)
+    assert named == ["mesh", "outsider", "producer", "scraper"]
+
+
 def test_each_policy_is_told_in_words(demo: Demo):
     text = demo.printed.partition("policies in force")[2]
     lines = [" ".join(line.split()) for line in text.splitlines()]

@@ -125,5 +125,5 @@ def left_out(juju: jubilant.Juju) -> list[str]:
 
 def versions(juju: jubilant.Juju) -> list[str]:
     """Return a line for each application with the version of ops that it runs on."""
-    matches = _RUNS_ON.finditer(juju.cli("debug-log", "--level", "DEBUG"))
+    matches = _RUNS_ON.finditer(juju.cli("debug-log", "--level", "DEBUG", "--replay"))
     return sorted({f"{match[1]}: ops {match[2]}" for match in matches})

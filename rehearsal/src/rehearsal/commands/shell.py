@@ -80,7 +80,7 @@ def _deployed(rehearsal: Rehearsal, juju: jubilant.Juju) -> list[str]:
         "juju status --relations",
         *_about_call(rehearsal, juju.status(), model),
         *([policies] if shutil.which("kubectl") else []),
-        "tail -n 1 $REHEARSAL_DIRECTORY/mesh/access.log | python3 -m json.tool    # who, whom, why",
+        "juju-rehearsal tap    # each call, its caller, and the policy that decided",
     ]
 
 
