@@ -29,7 +29,7 @@ from rehearsal.mesh.trial import Trial
 _KINDS = frozenset({"AuthorizationPolicy", "Namespace", "NetworkPolicy", "Pod", "Service"})
 _CRD = Path(__file__).with_name("authorizationpolicies.yaml")
 _SYSTEM = "istio-system"
-_TIMEOUT = 10.0
+_TIMEOUT = 30.0
 """Seconds that Envoy has for a change."""
 
 _log = logging.getLogger(__name__)
