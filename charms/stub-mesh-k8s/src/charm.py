@@ -56,10 +56,12 @@ class StubMeshCharm(ops.CharmBase):
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the cluster's policies to the desired state, regardless of the event."""
+        if isinstance(event, ops.RelationBrokenEvent) and is_leaving(self):
+            # Juju 4 may end the last unit before its hook stop is done, so clean up now.
+            self._on_last_unit_gone(event)
+            return
         if self.obstacle or not self.unit.is_leader():
             return
-        if isinstance(event, ops.RelationBrokenEvent) and is_leaving(self):
-            return  # The relation continues for the other units, if there are any.
         try:
             self.outcome = enforcement.enforce(self, self.options, self.provider.review())
         except kubernetes_errors() as error:

@@ -123,14 +123,13 @@ def test_removing_a_relation_removes_its_policies(context: Context, cluster: Clu
     }
 
 
-@pytest.mark.parametrize("units", [0, 1])
-def test_removing_a_unit_leaves_the_policies_to_the_others(cluster: Cluster, units: int):
+def test_removing_a_unit_leaves_the_policies_to_the_others(cluster: Cluster):
     context = testing.Context(StubMeshCharm, app_name="mesh", unit_id=1)
     producer, scraper = member("producer", policy()), member("scraper")
     context.run(context.on.config_changed(), state(producer, scraper))
     before = dict(cluster.authorization_policies)
 
-    context.run(context.on.relation_broken(producer), state(producer, scraper, units=units))
+    context.run(context.on.relation_broken(producer), state(producer, scraper, units=1))
 
     assert before
     assert cluster.authorization_policies == before
@@ -264,6 +263,18 @@ def test_restarting_a_unit_keeps_all_policies(context: Context, cluster: Cluster
     context.run(context.on.stop(), state(units=1))
 
     assert cluster.authorization_policies == written
+
+
+@pytest.mark.parametrize(("units", "left"), [(0, False), (1, True)])
+def test_the_last_unit_cleans_up_when_its_relations_end(
+    context: Context, cluster: Cluster, units: int, left: bool
+):
+    producer = member("producer", policy())
+    context.run(context.on.config_changed(), state(producer))
+
+    context.run(context.on.relation_broken(producer), state(producer, leader=False, units=units))
+
+    assert bool(cluster.authorization_policies) is left
 
 
 def test_an_untrusted_charm_can_be_removed(context: Context, cluster: Cluster):
