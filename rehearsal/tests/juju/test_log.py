@@ -148,11 +148,14 @@ def test_kubernetes_has_the_log_of_a_charm_container(juju: Typist, rehearsal: Re
 @pytest.fixture
 def following(juju: Typist) -> Generator["subprocess.Popen[str]"]:
     words = [str(juju.program), "debug-log", "--tail"]
+    # Tests that run in the background ignore this signal, and a child inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         words, cwd=juju.folder, env=juju.environment, stdout=subprocess.PIPE, text=True
     ) as process:
+        signal.signal(signal.SIGINT, before)
         yield process
-        process.send_signal(signal.SIGINT)
+        process.kill()
 
 
 def test_tail_shows_new_messages_until_it_is_interrupted(
