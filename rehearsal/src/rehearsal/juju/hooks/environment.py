@@ -287,10 +287,13 @@ def _install(folder: Path, words: Sequence[str], name: str) -> None:
 
 @cache
 def _uv() -> tuple[str, ...]:
-    """Return the words that run uv; none if it is not there."""
+    """Return the words that run uv, or none if it is not installed."""
     if path := shutil.which("uv"):
         return (path,)
-    return (sys.executable, "-m", "uv") if importlib.util.find_spec("uv") else ()
+    if importlib.util.find_spec("uv"):
+        # Its module would set VIRTUAL_ENV for the program.
+        return (str(importlib.import_module("uv").find_uv_bin()),)
+    return ()
 
 
 def _run_uv(
