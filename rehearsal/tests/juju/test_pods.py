@@ -90,8 +90,9 @@ def pebbles(juju: Typist) -> dict[str, str]:
 
 
 def log(juju: Typist) -> list[str]:
+    """Return the messages of the charms, without those of their agents."""
     lines = juju("debug-log --replay").stdout.splitlines()
-    return [line.partition(".juju-log ")[2] for line in lines]
+    return [line.partition(".juju-log ")[2] for line in lines if ".juju-log " in line]
 
 
 def add_second(juju: Typist, call: str = "ops.main(Diarist)") -> None:

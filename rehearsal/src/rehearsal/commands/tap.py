@@ -66,6 +66,8 @@ def tap(filters: Filters) -> int:
         print(f"ERROR {_OUTSIDE}", file=sys.stderr)
         return 1
     callers = _Callers()
+    # A shell that starts a program in the background has it ignore this signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for line in _lines(Path(directory) / "mesh" / "access.log"):
             if sentence := _sentence(json.loads(line), callers, filters):
