@@ -56,7 +56,7 @@ class StubMeshCharm(ops.CharmBase):
 
     def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the cluster's policies to the desired state, regardless of the event."""
-        if isinstance(event, ops.RelationBrokenEvent) and is_leaving(self):
+        if isinstance(event, ops.RelationEvent) and is_leaving(self):
             # Juju 4 may end the last unit before its hook stop is done, so clean up now.
             self._on_last_unit_gone(event)
             return

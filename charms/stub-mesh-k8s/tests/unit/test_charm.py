@@ -265,14 +265,16 @@ def test_restarting_a_unit_keeps_all_policies(context: Context, cluster: Cluster
     assert cluster.authorization_policies == written
 
 
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize("event", ["relation_changed", "relation_broken"])
 @pytest.mark.parametrize(("units", "left"), [(0, False), (1, True)])
-def test_the_last_unit_cleans_up_when_its_relations_end(
-    context: Context, cluster: Cluster, units: int, left: bool
+def test_the_last_unit_cleans_up_before_it_stops(
+    context: Context, cluster: Cluster, units: int, left: bool, event: str, leader: bool
 ):
     producer = member("producer", policy())
     context.run(context.on.config_changed(), state(producer))
 
-    context.run(context.on.relation_broken(producer), state(producer, leader=False, units=units))
+    context.run(getattr(context.on, event)(producer), state(producer, leader=leader, units=units))
 
     assert bool(cluster.authorization_policies) is left
 
