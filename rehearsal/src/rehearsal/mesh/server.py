@@ -3,12 +3,12 @@
 import http.client
 import json
 import socketserver
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 from rehearsal.kubernetes.store import Store
+from rehearsal.machine.unix_server import UnixServer
 from rehearsal.mesh.authorization import ROOT_NAMESPACE
 from rehearsal.mesh.mesh import Mesh
 from rehearsal.mesh.proxy import EnvoyError
@@ -17,7 +17,7 @@ from rehearsal.mesh.question import NotDecidedError
 _KINDS = ("AuthorizationPolicy", "NetworkPolicy")
 
 
-class Server(socketserver.ThreadingUnixStreamServer):
+class Server(UnixServer):
     """Answers questions about calls.
 
     Args:
@@ -26,23 +26,10 @@ class Server(socketserver.ThreadingUnixStreamServer):
         store: the cluster, in which the policies are.
     """
 
-    daemon_threads = True
-
     def __init__(self, path: Path, mesh: Mesh, store: Store) -> None:
-        super().__init__(str(path), _Handler)
+        super().__init__(path, _Handler, "questions")
         self._mesh = mesh
         self._store = store
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="questions")
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
 
     def answer(self, question: dict[str, str]) -> dict[str, Any]:
         """Return the decisions on a call and the policies of its target's model, or an error."""

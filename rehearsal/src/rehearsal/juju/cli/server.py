@@ -5,7 +5,6 @@ import json
 import select
 import socket
 import socketserver
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +27,7 @@ from rehearsal.juju.cli.commands import (
 )
 from rehearsal.juju.cli.dispatch import run
 from rehearsal.juju.pods.unit_command import UnitCommand
+from rehearsal.machine.unix_server import UnixServer
 
 MODULES = (
     *(actions, applications, copying, controllers, deploy, execution, log, models),
@@ -36,7 +36,7 @@ MODULES = (
 """The modules whose import registers the commands."""
 
 
-class Server(socketserver.ThreadingUnixStreamServer):
+class Server(UnixServer):
     """Carries out the command lines that arrive on a socket, each on a thread of its own.
 
     Args:
@@ -44,22 +44,9 @@ class Server(socketserver.ThreadingUnixStreamServer):
         session: what the commands work on.
     """
 
-    daemon_threads = True
-
     def __init__(self, path: Path, session: Session) -> None:
-        super().__init__(str(path), _Handler)
+        super().__init__(path, _Handler, "juju")
         self.session = session
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="juju")
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
 
 
 class _Handler(socketserver.StreamRequestHandler):

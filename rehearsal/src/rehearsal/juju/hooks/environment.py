@@ -85,9 +85,7 @@ def _requirements(source: Path) -> str:
     if not file.exists():
         return ""
     found = (_PYDEPS.findall(code.read_text()) for code in source.glob("lib/charms/*/v*/*.py"))
-    named = [
-        word for each in found for text in each for word in re.findall(r"[\"']([^\"']+)", text)
-    ]
+    named = [word for each in found for text in each for word in _QUOTED.findall(text)]
     return "\n".join([file.read_text(), *sorted(set(named)), ""])
 
 
