@@ -25,8 +25,8 @@ _SHORTEST, _LONGEST, _GROWTH = 0.05, 2.0, 1.3
 
 A `juju status` costs a real client 0.1 to 0.3 s of CPU.
 """
-_SCALING = 120.0
-"""Seconds in which Juju removes the pod of a removed unit, or never."""
+_SCALING = 75.0
+"""Seconds in which Juju removes the pods of removed units, or never."""
 _SCALINGS = 4
 """Times that an application is scaled up and down to have its pod removed."""
 _BETWEEN_SCALINGS = 10.0
@@ -85,8 +85,8 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
     _expect_nothing(look, seconds, show)
 
 
-def remove_unit(juju: jubilant.Juju, app: str) -> None:
-    """Remove a unit of an application, and wait until its pod is gone.
+def remove_units(juju: jubilant.Juju, *apps: str) -> None:
+    """Remove a unit of each application, and wait until their pods are gone.
 
     Juju 4.0.15 scales the StatefulSet down only if it sees the dead unit before it removes it
     from its database. If it does not, the pod stays until the scale of the application changes.
@@ -95,20 +95,23 @@ def remove_unit(juju: jubilant.Juju, app: str) -> None:
         jubilant.WaitError: a unit stays in error.
         TimeoutError: the model has not settled in time.
     """
-    juju.remove_unit(app, num_units=1)
+    for app in apps:
+        juju.remove_unit(app, num_units=1)
     for _ in range(_SCALINGS):
         try:
             return settle(juju, min(_SCALING, juju.wait_timeout / _SCALINGS))
         except TimeoutError:
-            _scale_up_and_down(juju, app)
+            for app in apps:
+                _scale_up_and_down(juju, app)
     return settle(juju)
 
 
 def _scale_up_and_down(juju: jubilant.Juju, app: str) -> None:
-    """Have Juju 4.0.15 scale a StatefulSet down that it has left with too many pods.
+    """Have Juju 4.0.15 scale a StatefulSet down if it has left it with too many pods.
 
     Before Juju scales up, it completes the scaling down. The scale returns to its value between
-    these two steps, which are 3 s apart, so that no unit is added and removed again.
+    these two steps, which are 3 s apart, so that no unit is added and removed again. On an
+    application that has the right number of pods, the two commands change nothing.
     """
     scale = juju.status().apps[app].scale
     juju.cli("scale-application", app, str(scale + 1))

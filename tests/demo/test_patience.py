@@ -103,7 +103,7 @@ def test_a_pod_that_stays_is_scaled_down_again(tmp_path: Path):
     script.answer("status", TOO_MANY)
     script.answer_after("scale-application", "status", ALONE)
 
-    patience.remove_unit(script.juju, "producer")
+    patience.remove_units(script.juju, "producer")
 
     assert script.left("scale-application") == 1
 
@@ -115,14 +115,14 @@ def test_a_pod_that_never_goes_is_named(tmp_path: Path):
     script.answer("status", TOO_MANY)
 
     with pytest.raises(TimeoutError, match="producer: expected 1 units, observed 2"):
-        patience.remove_unit(script.juju, "producer")
+        patience.remove_units(script.juju, "producer")
 
 
 def test_a_pod_that_goes_is_not_scaled_down_again(script: Script):
     script.answer("remove-unit", None)
     script.answer("status", TOO_MANY, ALONE)
 
-    patience.remove_unit(script.juju, "producer")
+    patience.remove_units(script.juju, "producer")
 
     assert script.left("status") == 1
     assert script.left("scale-application") == 0

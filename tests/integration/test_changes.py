@@ -70,8 +70,7 @@ def test_a_new_unit_gets_the_results_of_its_application(
     demo.assert_gets("scraper/1", expected.related)
     demo.assert_gets("outsider/1", expected.nothing)
 
-    for app in apps:
-        patience.remove_unit(juju, app)
+    patience.remove_units(juju, *apps)
     demo.assert_gets("scraper/0", expected.related)
     demo.assert_gets("outsider/0", expected.nothing)
 
