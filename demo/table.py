@@ -50,18 +50,18 @@ class Expected:
 AUTHORIZATION_POLICIES = Expected(
     related=row("200", "200", "denied", "denied", "200", "denied"),
     metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
-    # A proxy answers or hangs up. Who cannot be reached at all is down, and that is no denial.
+    # A proxy answers or hangs up. A target that cannot be reached is down, which is no denial.
     denials=frozenset({"denied", "timeout"}),
 )
 NETWORK_POLICIES = Expected(
-    # They know pods and ports alone: on a port that is open to a caller, every call is.
+    # They know only pods and ports: on a port that a policy opens, every call is allowed.
     related=row("200", "200", "201", "200", "200", "200"),
     metrics_only=row("200", "denied", "denied", "denied", "200", "denied"),
     # Some networks drop a packet that they deny, others reject the connection.
     denials=frozenset({"denied", "timeout", "unreachable"}),
 )
 EXPECTED = {"authorization-policy": AUTHORIZATION_POLICIES, "network-policy": NETWORK_POLICIES}
-"""By what the mesh enforces policies with."""
+"""The expected results, by the kind of policies that the mesh applies."""
 
 
 @dataclass(frozen=True)

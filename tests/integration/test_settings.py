@@ -7,7 +7,7 @@ import jubilant
 import pytest
 
 from demo import patience
-from demo.table import Expected
+from demo.table import AUTHORIZATION_POLICIES, Expected, row
 from tests.integration import deployment
 from tests.integration.deployment import Deployment
 
@@ -54,6 +54,22 @@ def test_without_enforcement_every_caller_is_allowed(
     juju.config("mesh", {"enforcement": "auto"})
     assert demo.in_kubernetes("Policy", wanted=True)
     demo.assert_gets("outsider/0", expected.nothing)
+    demo.assert_gets("scraper/0", expected.related)
+
+
+def test_not_hardened_opens_a_service_without_policies(
+    demo: Deployment, juju: jubilant.Juju, expected: Expected
+):
+    if expected is not AUTHORIZATION_POLICIES:
+        pytest.skip("NetworkPolicies do not know whether a call is for a Service or a unit")
+    relations = [(f"producer:{name}", f"scraper:{name}") for name in ("metrics", "data")]
+    deployment.unrelate(juju, *relations)
+    juju.config("mesh", {"hardened": False})
+    demo.assert_gets("outsider/0", row("200", "200", "201", "200", "denied", "denied"))
+
+    juju.config("mesh", {"hardened": True})
+    demo.assert_gets("outsider/0", expected.nothing)
+    deployment.relate(juju, *relations)
     demo.assert_gets("scraper/0", expected.related)
 
 

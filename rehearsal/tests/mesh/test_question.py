@@ -120,6 +120,7 @@ def test_the_reason_names_the_network_policy(
 ) -> None:
     peer = {"podSelector": {"matchLabels": {APP: "scraper"}}}
     pods = {"podSelector": {"matchLabels": {APP: "producer"}}}
+    cluster.policy(namespace, {"rules": [{}]}, "open")
     cluster.network_policy(namespace, {**pods, "ingress": [{"from": [peer]}]}, "network")
 
     [allowed], denied = ask(cluster, scraper), ask(cluster, outsider)
@@ -137,6 +138,7 @@ def test_each_pod_behind_a_service_is_asked(
     cluster: Cluster, outsider: App, namespace: str
 ) -> None:
     pod = {"selector": {"matchLabels": {"statefulset.kubernetes.io/pod-name": "producer-1"}}}
+    cluster.policy(namespace, {"rules": [{}]}, "open")
     cluster.policy(namespace, {**pod, "action": "DENY", "rules": [{}]})
 
     decisions = ask(cluster, outsider)

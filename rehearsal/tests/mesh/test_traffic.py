@@ -329,7 +329,7 @@ def test_pods_come_and_go_and_no_call_is_lost(
     caller = cluster.app(namespace, "caller", labels=labels)
     pod = cluster.store.get("Pod", namespace, "producer-1")
     assert pod
-    cluster.mesh.settle()
+    cluster.policy(namespace, {"rules": [{}]})
     statuses, stop = Counter[int](), threading.Event()
 
     def call() -> None:

@@ -10,7 +10,7 @@ With NetworkPolicies, only pods and ports count, for both kinds of calls.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from actions import words
 from actions.call import Call
@@ -38,7 +38,7 @@ class Mesh:
     Args:
         model: the model.
         members: the applications on the mesh, in this model and others, as model and name.
-        hardened: whether the mesh denies a call that no policy covers.
+        hardened: whether the mesh denies a call to a Service that no policy covers.
         outcome: the policies.
     """
 
@@ -55,24 +55,24 @@ class Mesh:
         if (self.model, app) not in self.members:
             return Verdict(True, f"{app} is not on this mesh, so the mesh enforces nothing there")
         has_identity = (call.source_model, call.source) in self.members
-        if not (self.hardened or self._is_covered(call, has_identity)):
+        if not (self.hardened or self._is_governed(call, has_identity)):
             return Verdict(True, f"no policy covers {call.target}, and the mesh is not hardened")
         if not has_identity:
             caller = f"application {call.source} in model {call.source_model}"
             return Verdict(False, f"no {caller} is on this mesh, so the caller has no identity")
         return self._decide_by_policies(call)
 
-    def _is_covered(self, call: Call, has_identity: bool) -> bool:
-        """Return whether any policy decides about the call.
+    def _is_governed(self, call: Call, has_identity: bool) -> bool:
+        """Return whether policies decide about the call, also if the mesh is not hardened.
 
-        A caller without identity goes past the waypoint of a Service, straight to a unit. If
-        policies target the Service, its units accept calls from the waypoint, and other calls only
-        if a policy allows them: Charmed Istio sets PILOT_AUTO_ALLOW_WAYPOINT_POLICY.
+        With AuthorizationPolicies, units accept calls from their waypoint, and other calls only if
+        a policy allows them: Charmed Istio sets PILOT_AUTO_ALLOW_WAYPOINT_POLICY. A call to a unit
+        goes past the waypoint, and so does every call of a caller without identity.
         """
-        if has_identity and call.target_type is PolicyTargetType.app:
-            return bool(self._covering(call))
-        ways = replace(call, target=call.app), replace(call, target=f"{call.app}/0"), call
-        return any(map(self._covering, ways))
+        goes_past_waypoint = call.target_type is PolicyTargetType.unit or not has_identity
+        if goes_past_waypoint and self.outcome.enforcement == "authorization-policy":
+            return True
+        return bool(self._covering(call))
 
     def _decide_by_policies(self, call: Call) -> Verdict:
         """Return the verdict of the endpoint that comes nearest to allowing the call."""

@@ -180,9 +180,12 @@ def test_an_application_with_a_policy_is_closed_to_others():
         pytest.param(unit_policy(), {"source": "nobody"}, id="not on the mesh"),
     ],
 )
-def test_units_are_closed_to_calls_around_a_policy(requested: MeshPolicy, changes: dict[str, Any]):
-    assert not allows(requested, call=call(**changes), hardened=False)
-    assert allows(call=call(**changes), hardened=False)
+def test_units_are_closed_to_calls_past_the_waypoint(
+    requested: MeshPolicy, changes: dict[str, Any]
+):
+    for policies in ((requested,), ()):
+        assert not allows(*policies, call=call(**changes), hardened=False)
+        assert allows(call=call(**changes), hardened=False, enforcement="network-policy")
     assert allows(unit_policy(), call=call(), hardened=False)
 
 

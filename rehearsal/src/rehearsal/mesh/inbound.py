@@ -58,12 +58,9 @@ _NAME_NETWORK: Json = {
 
 _FROM_WAYPOINT = [Policy(ROOT_NAMESPACE, "allow-waypoint", "ALLOW", [], None)]
 """The policy that Istio adds for each pod behind a waypoint if it runs with the setting
-PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed Istio does. It allows calls from the waypoint, and so
-closes the pod to all others that no policy allows. It has no rule here, because a waypoint calls
-the processes directly.
-
-Here a pod has it only if a policy targets its Service. If the mesh is not hardened and nobody has
-asked for a policy, a unit is therefore open to calls past the waypoint. Charmed Istio denies them.
+PILOT_AUTO_ALLOW_WAYPOINT_POLICY, as Charmed Istio does. It allows calls from the waypoint. A pod
+with any policy is closed to all other calls, so this policy closes the pod to them. It has no rule
+here, because a waypoint calls the processes directly.
 https://istio.io/latest/docs/reference/commands/pilot-discovery/#envvars
 """
 
@@ -96,15 +93,10 @@ class Inbound:
 def read(topology: Topology, policies: Policies, isolation: Isolation) -> list[Inbound]:
     """Return all that can be called: pods, and the Services that have a waypoint."""
     waypoints = [each for each in topology.services if each.ip and each.on_mesh]
-    governed = {
-        pod.ip
-        for service in waypoints
-        if policies.of_service(service.namespace, service.name)
-        for pod in service.pods
-    }
+    behind = {pod.ip for service in waypoints for pod in service.pods}
     pods: list[Inbound] = []
     for pod in topology.pods:
-        deciding = _FROM_WAYPOINT if pod.ip in governed else []
+        deciding = _FROM_WAYPOINT if pod.ip in behind else []
         pods += _pod(pod, [*deciding, *policies.of_pod(pod)] if pod.on_mesh else [], isolation)
     backends = {pod.address: pod.backends[0] for pod in pods}
     services = (_waypoint(service, policies, backends) for service in waypoints)

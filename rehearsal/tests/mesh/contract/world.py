@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rehearsal.kubernetes.store import Object
 from tests.mesh.cluster import AMBIENT, App, Cluster, running
 from tests.mesh.contract.case import Call, Case
 
@@ -20,13 +21,20 @@ VERSION = {
     "AuthorizationPolicy": "security.istio.io/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
 }
+OPEN: Object = {
+    "apiVersion": VERSION["AuthorizationPolicy"],
+    "kind": "AuthorizationPolicy",
+    "metadata": {"namespace": "istio-system", "name": "open"},
+    "spec": {"rules": [{}]},
+}
+"""Opens all pods, also those behind a waypoint, to all calls."""
 MANY = 40
 """Calls of which it is next to impossible that all go to the same of two pods."""
 
 
 @contextmanager
 def world(**options: Any) -> Generator["World"]:
-    """Run applications on the mesh and off it, in two namespaces."""
+    """Run applications in two namespaces: on the mesh, off it, and on it without a waypoint."""
     with (
         running(**options) as cluster,
         cluster.namespace("demo"),
@@ -38,9 +46,10 @@ def world(**options: Any) -> Generator["World"]:
             cluster.app("demo", "outsider"),
             cluster.app("demo", "stranger", labels={}),
             cluster.app("demo", "legacy", labels={}),
-            cluster.app("demo", "half", labels=AMBIENT, service_labels={}),
+            cluster.app("demo", "half", labels=AMBIENT, service_labels={}, units=2),
             cluster.app("elsewhere", "producer"),
             cluster.app("elsewhere", "scraper"),
+            cluster.app("elsewhere", "half", labels=AMBIENT, service_labels={}),
         ]
         yield World(cluster, {f"{app.namespace}/{app.name}": app for app in apps})
 
@@ -78,30 +87,34 @@ class World:
 
     def observe(self, case: Case) -> Outcome:
         """Put the policies of a case, make its calls, and return the outcome."""
-        names = self._put(case)
+        policies = self._policies(case)
+        for policy in policies:
+            self.cluster.store.put(policy)
+        self.cluster.mesh.settle()
         outcome = Outcome(
             {text: self._call(text) for text in case.allowed + case.denied},
             {text: {self._call(text) for _ in range(MANY)} for text in case.some},
             [refusal.reason for refusal in self.cluster.mesh.refused],
             {text: self._ask(text) for text in case.allowed + case.denied + case.some},
         )
-        for namespace, name in names:
-            self.cluster.store.delete(case.kind, namespace, name)
+        for policy in policies:
+            metadata = policy["metadata"]
+            self.cluster.store.delete(policy["kind"], metadata["namespace"], metadata["name"])
         return outcome
 
-    def _put(self, case: Case) -> list[tuple[str, str]]:
-        """Put policies, wait until they are in force, and return their namespaces and names."""
-        names: list[tuple[str, str]] = []
+    def _policies(self, case: Case) -> list[Object]:
+        """Return the policies of a case, with the means to let NetworkPolicies decide alone."""
+        policies: list[Object] = [OPEN] if case.kind == "NetworkPolicy" else []
         for number, written in enumerate(case.policies):
             spec = dict(written)
-            namespace, name = spec.pop("in", "demo"), f"policy-{number}"
+            metadata = {
+                "namespace": spec.pop("in", "demo"),
+                "name": f"policy-{number}",
+                "annotations": spec.pop("annotations", {}),
+            }
             kind = {"apiVersion": VERSION[case.kind], "kind": case.kind}
-            annotations = spec.pop("annotations", {})
-            metadata = {"namespace": namespace, "name": name, "annotations": annotations}
-            self.cluster.store.put({**kind, "metadata": metadata, "spec": spec})
-            names.append((namespace, name))
-        self.cluster.mesh.settle()
-        return names
+            policies.append({**kind, "metadata": metadata, "spec": spec})
+        return policies
 
     def _ask(self, text: str) -> set[str]:
         """Return the verdicts of the proxy on a call."""
