@@ -19,6 +19,8 @@ from lightkube.resources.networking_v1 import NetworkPolicy
 from charms.istio_beacon_k8s.v0.service_mesh import MeshPolicy, Refusal
 from configuration import Config
 
+_LONGEST_NAME = 253
+"""Characters that Kubernetes allows in the name of an object."""
 _LIMITS = ("methods and paths are not enforced: NetworkPolicies know pods and ports alone",)
 _NO_PODS = "a NetworkPolicy selects pods, and this policy names only a Service"
 
@@ -119,11 +121,9 @@ def _ports(policy: MeshPolicy) -> list[int]:
 
 
 def _name(owner: str, policy: MeshPolicy, spec: _Spec) -> str:
-    """Return a name that only an equal policy has. It is legal: Kubernetes allows 253 characters.
-
-    No part is longer than 63 characters, which is the limit for a label's value.
-    """
+    """Return a legal name that only an equal policy has, with source and target in it."""
     target = policy.target_app_name or "selected-pods"
-    readable = "-".join((owner, policy.source_app_name, target)).lower()
+    source = policy.source_app_name, policy.source_namespace
+    readable = re.sub(r"[^a-z0-9-]", "-", "-".join((owner, *source, target)).lower())
     digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^a-z0-9-]', '-', readable)}-{digest}"
+    return f"{readable[: _LONGEST_NAME - 9]}-{digest}"

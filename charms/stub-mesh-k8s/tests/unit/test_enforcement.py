@@ -109,6 +109,7 @@ def test_a_policy_for_another_model_is_for_that_model_alone(context: Context, cl
     assert lets_in(cluster, pod("scraper", model="remote"), PRODUCER)
     assert not lets_in(cluster, SCRAPER, PRODUCER)
     assert not lets_in(cluster, pod("scraper", model="elsewhere"), PRODUCER)
+    assert any("-scraper-remote-producer-" in name for name in cluster.network_policies)
 
 
 def test_hardened_closes_an_application_without_policies(context: Context, cluster: Cluster):
