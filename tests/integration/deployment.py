@@ -29,7 +29,7 @@ ANYTHING = row("200", "200", "201", "200", "200", "200")
 
 
 class Deployment:
-    """`demo.yaml` in one model and, for tests that use it, `demo-remote.yaml` in another.
+    """`demo.yaml` in one model, and `demo-remote.yaml` in another.
 
     Args:
         name: name of the first model, with which the name of the second one begins.
@@ -43,18 +43,27 @@ class Deployment:
         self._folder = folder
         self._models: list[jubilant.Juju] = []
 
-    @functools.cached_property
+    @property
     def juju(self) -> jubilant.Juju:
         """The model with the producer."""
-        return self._deploy(self._name, "demo.yaml")
+        return self._both[0]
 
-    @functools.cached_property
+    @property
     def remote(self) -> jubilant.Juju:
         """The other model, whose scraper consumes the offer of the first one."""
-        offer = f"admin/{patience.namespace(self.juju)}.producer"  # deploys the first model
+        return self._both[1]
+
+    @functools.cached_property
+    def _both(self) -> tuple[jubilant.Juju, jubilant.Juju]:
+        """Both models, which settle at the same time."""
+        juju = self._deploy(self._name, "demo.yaml")
         overlay = self._folder / f"{self._name}.yaml"
+        offer = f"admin/{patience.namespace(juju)}.producer"
         overlay.write_text(f"saas: {{producer: {{url: {offer}}}}}\n")
-        return self._deploy(f"{self._name}-remote", "demo-remote.yaml", [overlay])
+        remote = self._deploy(f"{self._name}-remote", "demo-remote.yaml", [overlay])
+        for each in (juju, remote):
+            patience.settle(each)
+        return juju, remote
 
     @functools.cached_property
     def expected(self) -> Expected:
@@ -67,14 +76,13 @@ class Deployment:
         juju.add_model(name)
         self._models.append(juju)
         juju.deploy(ROOT / "bundles" / bundle, trust=True, overlays=overlays)
-        patience.settle(juju)
         return juju
 
     def destroy(self) -> None:
         """Destroy the models, the second one first."""
         while self._models:
             juju = self._models.pop()
-            juju.destroy_model(str(juju.model), destroy_storage=True, force=True)
+            juju.destroy_model(str(juju.model), destroy_storage=True, force=True, no_wait=True)
 
     def report(self) -> str:
         """Return status and log of the models, which may show the cause of a failure."""
