@@ -11,6 +11,7 @@ import pytest
 import tomli
 
 CHARMS = sorted(path.parent for path in Path(__file__).parents[2].glob("charms/*/charmcraft.yaml"))
+REHEARSED = (str(Path(sys.executable).with_name("juju-rehearsal")), "exec")
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.charm")
 NOT_PASSED = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTEST_ADDOPTS")
 
@@ -22,15 +23,15 @@ def copied(charm: Path, folder: Path) -> Path:
     return Path(shutil.copytree(charm, folder / "alone", symlinks=True, ignore=NOT_COPIED))
 
 
-def unit_tests_in(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the unit tests as the README of the charm says, on this Python."""
+def run(folder: Path, environment: str, *prefix: str) -> "subprocess.CompletedProcess[str]":
+    """Run an environment of tox as the README of the charm says, on this Python."""
     passed = {
         key: value
         for key, value in os.environ.items()
         if key not in NOT_PASSED and not key.startswith("TOX_")
     }
     return subprocess.run(
-        [sys.executable, "-m", "tox", "-e", "unit", "--", "-q"],
+        [*prefix, sys.executable, "-m", "tox", "-e", environment, "--", "-q"],
         cwd=folder,
         env=passed,
         check=False,
@@ -46,7 +47,7 @@ def tables(charm: Path, file: str) -> dict[str, Any]:
 def test_its_unit_tests_pass_elsewhere(charm: Path, tmp_path: Path):
     folder = copied(charm, tmp_path)
 
-    done = unit_tests_in(folder)
+    done = run(folder, "unit")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
@@ -58,10 +59,17 @@ def test_its_unit_tests_fail_without_its_library(charm: Path, tmp_path: Path):
     folder = copied(charm, tmp_path)
     shutil.rmtree(folder / "lib")
 
-    done = unit_tests_in(folder)
+    done = run(folder, "unit")
 
     assert done.returncode != 0
     assert "No module named 'charms'" in done.stdout + done.stderr
+
+
+def test_its_integration_tests_pass_on_a_rehearsal(charm: Path, tmp_path: Path):
+    done = run(copied(charm, tmp_path), "integration", *REHEARSED)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
 
 
 def test_it_contains_no_links(charm: Path, tmp_path: Path):
