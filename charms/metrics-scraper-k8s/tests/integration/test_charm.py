@@ -30,5 +30,5 @@ def test_an_invalid_interval_blocks_it_until_corrected(juju: jubilant.Juju):
     message = juju.status().apps["scraper"].units["scraper/0"].workload_status.message
     assert "scrape-interval" in message
 
-    juju.config("scraper", reset="scrape-interval")
+    juju.config("scraper", {"scrape-interval": 10})
     juju.wait(jubilant.all_active)

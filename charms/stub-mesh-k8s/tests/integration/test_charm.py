@@ -23,7 +23,7 @@ def test_it_enforces_policies_unless_the_option_is_none(juju: jubilant.Juju):
     juju.config("mesh", {"enforcement": "none"})
     assert juju.run("mesh/leader", "policies").results["enforcement"] == "none"
 
-    juju.config("mesh", reset="enforcement")
+    juju.config("mesh", {"enforcement": "auto"})
 
 
 def test_invalid_labels_block_it_until_corrected(juju: jubilant.Juju):
@@ -32,5 +32,5 @@ def test_invalid_labels_block_it_until_corrected(juju: jubilant.Juju):
     message = juju.status().apps["mesh"].units["mesh/0"].workload_status.message
     assert message.startswith("labels=ambient:")
 
-    juju.config("mesh", reset="labels")
+    juju.config("mesh", {"labels": "istio.io/dataplane-mode=ambient"})
     juju.wait(jubilant.all_active)
