@@ -29,7 +29,7 @@ def main() -> int:
         type=float,
         default=patience.SECONDS,
         metavar="SECONDS",
-        help=f"how long a command may take to take effect (default: {patience.SECONDS:.0f})",
+        help=f"seconds in which a command has to take effect (default: {patience.SECONDS:.0f})",
     )
     arguments = parser.parse_args()
     teller = Teller()

@@ -64,8 +64,8 @@ class Story:
         """Chapter two: a caller in another model is allowed while its identity is known."""
         self._tell.chapter(
             "2. Another model",
-            "A scraper in a model of its own consumes what the producer offers. Juju does not\n"
-            "tell the producer who is behind such a relation: require-cmr-mesh does.",
+            "A scraper in another model is related to the producer through an offer. Juju does\n"
+            "not name this application to the producer. A relation with require-cmr-mesh does.",
         )
         self._stage.add_model(self._remote)
         with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ class Story:
         """Chapter three: a related caller off the mesh is denied."""
         self._tell.chapter(
             "3. Leave the mesh, and rejoin",
-            "The scraper stays related to the producer. Off the mesh it has no identity to show.",
+            "The scraper stays related to the producer, but off the mesh it has no identity.",
         )
         self._stage.switch(self._model)
         self._stage.do("remove-relation", *MEMBERSHIP)
@@ -96,7 +96,7 @@ class Story:
         """Chapter four: the calls that a relation allows end with it."""
         self._tell.chapter(
             "4. Remove a relation",
-            "The relation `data` ends, and with it the calls that it allowed. `metrics` stays.",
+            "The calls that the relation `data` allowed are denied without it. `metrics` stays.",
         )
         self._stage.do("remove-relation", *DATA)
         start = time.monotonic()
@@ -111,7 +111,7 @@ class Story:
         """Chapter five: units come with their application's identity and policies."""
         self._tell.chapter(
             "5. Another unit",
-            "A second unit of the scraper calls, and a third one of the producer is called.",
+            "A second unit of the scraper calls the producer, which now has a third unit.",
         )
         self._stage.do("add-unit", "scraper")
         self._stage.do("add-unit", "producer")
@@ -123,7 +123,7 @@ class Story:
         """Chapter six: removing the mesh leaves nothing of it."""
         self._tell.chapter(
             "6. Remove everything",
-            "The mesh goes first. What it and those on it have made in Kubernetes goes with it.",
+            "The mesh is removed first. Its policies and labels in Kubernetes are removed with it.",
         )
         self._stage.leftovers(wanted=True)
         self._stage.do("remove-application", "mesh", "--no-prompt")

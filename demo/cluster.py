@@ -12,7 +12,7 @@ _HTTPError: type[Exception] = ApiError.__mro__[2]
 
 
 class UnknownError(Exception):
-    """Kubernetes cannot be asked; the message says why."""
+    """Kubernetes gave no answer. The message says why."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The models that the story is played on, reached by the `juju` on PATH."""
+"""The models of the story and the commands on them, with the `juju` on PATH."""
 
 import os
 import time
@@ -20,16 +20,16 @@ PRODUCER = "producer"
 OFFERED = ("metrics", "data", "provide-cmr-mesh")
 """The endpoints of the producer at which a caller of another model joins."""
 _SOON = 60.0
-"""Seconds after which the cause of a difference is looked for, which makes further waiting vain."""
+"""Seconds after which the demo looks for a cause of a difference that waiting cannot end."""
 _LOG_LINES = 20
-"""How much of the log is shown when the story cannot go on."""
+"""The number of log lines to show if the story cannot go on."""
 
 
 class Stage:
     """Runs and shows the commands of the story, and keeps the differences.
 
     Args:
-        seconds: how long a command may take to take effect.
+        seconds: the time in which a command has to take effect.
         teller: shows the commands and the results.
 
     Attributes:
@@ -85,7 +85,7 @@ class Stage:
         if results["unenforced"]:
             self._tell.say(f"{results['unenforced']}.")
         if results["enforcement"] not in EXPECTED:
-            raise ValueError("nothing is enforced here, so there is nothing to see")
+            raise ValueError("the mesh enforces nothing here, so the story has nothing to show")
         self._expected = EXPECTED[results["enforcement"]]
         return self._expected
 
@@ -100,7 +100,7 @@ class Stage:
         Args:
             wanted: for each caller, its name in the table, its unit, and its expected results.
             model: the producer's.
-            find_cause: returns why further waiting is vain, if a caller soon gets other results.
+            find_cause: returns a cause of other results that waiting cannot end, if there is one.
         """
         lines = [
             self._observe(Line(name, row, {}), unit, model, find_cause)
@@ -134,17 +134,17 @@ class Stage:
                 lambda: look(self._in_focus), lambda found: bool(found) is wanted, self._seconds
             )
         except UnknownError as error:
-            self._cannot_look(f"Kubernetes cannot be asked what is there: {error}")
+            self._cannot_look(f"the objects in Kubernetes cannot be listed: {error}")
             return
         self.looks += 1
         self._tell.listing("in Kubernetes, because of the mesh", there)
         if bool(there) is not wanted:
             self.differences.append(
-                f"in Kubernetes: {', '.join(there) or 'nothing'} is there because of the mesh"
+                f"in Kubernetes, because of the mesh: {', '.join(there) or 'nothing'}"
             )
 
     def _cannot_look(self, reason: str) -> None:
-        """Say why Kubernetes cannot be asked: a difference, if KUBECONFIG names a cluster."""
+        """Give the reason. It is a difference if KUBECONFIG names a cluster."""
         self._tell.say(f"[yellow]{escape(reason)}[/yellow]")
         if "KUBECONFIG" in os.environ:
             self.looks += 1

@@ -15,11 +15,11 @@ from demo.table import CALLS, Line, Row
 
 _WIDTH = 100
 _GO_ON = """\
-To go on: type at it yourself (README, Run it); change what is allowed in
-charms/metrics-producer-k8s/src/charm.py and run this again; copy a charm (README, Make it
+Next, try commands yourself (README, Run it), change a policy in
+charms/metrics-producer-k8s/src/charm.py and run this again, or copy a charm (README, Make it
 yours)."""
 _CHANGED = """\
-If you have changed who may call: what is expected stands in demo/table.py."""
+If you changed a policy, change the expected results in demo/table.py, too."""
 _COLOURS = {"200": "green", "denied": "red"}
 
 

@@ -203,5 +203,5 @@ def test_an_unreachable_cluster_is_a_difference_if_it_is_named(
         text=True,
     )
 
-    assert "Kubernetes cannot be asked what is there" in told.stdout
+    assert "the objects in Kubernetes cannot be listed" in told.stdout
     assert told.stdout.splitlines()[-1] == counted
