@@ -1,4 +1,4 @@
-# Everything on a machine with Python 3.10 to 3.13, git and make. What it needs goes into .venv, in the versions of uv.lock.
+# This needs Python 3.10 to 3.13, git and make. It installs all other tools in .venv, in the versions of uv.lock.
 
 PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/.*"uv==\([0-9.]*\)".*/\1/p' pyproject.toml)
@@ -9,13 +9,13 @@ IN := .venv/bin
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: .venv/ready ## see who may call whom, and why, in seconds
+demo: .venv/ready ## show which application may make which calls, and why
 	@$(IN)/juju-rehearsal exec $(IN)/python -m demo --patience 15
 
-shell: .venv/ready ## the same bundle, to type at: a shell in which juju is the rehearsal's
+shell: .venv/ready ## open a shell in which juju works on the same bundle
 	@$(IN)/juju-rehearsal shell bundles/demo.yaml --suggest "juju run scraper/0 probe"
 
-test: .venv/ready ## lint, unit tests of library and charms, tests of the rehearsal
+test: .venv/ready ## run all checks and tests, for about 25 minutes
 	@$(IN)/tox
 
 format: .venv/ready ## format the code
@@ -24,16 +24,16 @@ format: .venv/ready ## format the code
 vendor: .venv/ready ## copy the library into the charms that use it
 	@$(IN)/tox -e vendor
 
-pack: .venv/ready ## pack the charms where the bundles look for them; needs charmcraft and LXD
+pack: .venv/ready ## pack the charms into the places that the bundles name; needs charmcraft and LXD
 	@$(IN)/tox -e pack
 
-clean: ## remove what the other targets made
+clean: ## remove the files that the other targets made
 	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.tox charms/*/.*_cache charms/*/*.charm
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ready: uv.lock pyproject.toml rehearsal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
-		{ echo "$(PYTHON) is not Python 3.10 to 3.13; name one that is: make PYTHON=python3.12"; exit 1; }
+		{ echo "$(PYTHON) is not Python 3.10 to 3.13. Name another one: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(IN)/python -m pip install --quiet uv==$(UV_VERSION)
