@@ -11,6 +11,7 @@ import pytest
 import yaml
 from charmcraft.models.project import PlatformCharm  # pyright: ignore[reportMissingTypeStubs]
 from craft_application.errors import CraftValidationError
+from craft_parts.executor.filesets import Fileset, migratable_filesets
 
 CHARMS = sorted(path.parent for path in Path(__file__).parents[2].glob("charms/*/charmcraft.yaml"))
 Metadata = dict[str, Any]
@@ -173,6 +174,18 @@ def test_links_are_those_that_a_listing_on_charmhub_needs(charm: Path):
 def test_the_packed_charm_has_icon_and_license(charm: Path):
     assert section(metadata_of(charm), "parts", "files")["stage"] == ["icon.svg", "LICENSE"]
     assert (charm / "LICENSE").read_bytes() == (charm.parents[1] / "LICENSE").read_bytes()
+
+
+def test_the_packed_charm_has_code_and_no_bytecode(charm: Path, tmp_path: Path):
+    code = ["src/charm.py", "lib/charms/mesh/v0/mesh.py"]
+    for file in (*code, "src/__pycache__/charm.pyc", "lib/charms/mesh/v0/__pycache__/mesh.pyc"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    stage = section(metadata_of(charm), "parts", "charm").get("stage", ["*"])
+    staged, _ = migratable_filesets(Fileset(stage), tmp_path, "default")
+
+    assert sorted(map(str, staged)) == sorted(code)
 
 
 def test_charm_code_is_executable(charm: Path):
