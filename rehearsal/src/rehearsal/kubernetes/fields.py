@@ -100,17 +100,17 @@ def _refuse_conflicts(conflicts: _Owners) -> None:
     ]
     if causes:
         details = {"causes": [vars(cause) for cause in causes]}
-        raise StatusError(409, "Conflict", f"Apply failed with {_counted(causes)}", details)
+        raise StatusError(409, "Conflict", _conflict_message(causes), details)
 
 
-def _counted(causes: Sequence[Cause]) -> str:
+def _conflict_message(causes: Sequence[Cause]) -> str:
     if len(causes) == 1:
-        return f"1 conflict: {causes[0].message}: {causes[0].field}"
+        return f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}"
     lines: list[str] = []
     for message, same in itertools.groupby(causes, key=lambda cause: cause.message):
         lines += [f"{message.replace('conflict', 'conflicts', 1)}:"]
         lines += [f"- {cause.field}" for cause in same]
-    return f"{len(causes)} conflicts: " + "\n".join(lines)
+    return f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
 
 
 def _named(manager: Manager) -> str:
