@@ -180,6 +180,41 @@ def test_a_missing_program_is_named_and_the_rest_runs(write_bundle: WriteBundle)
     assert "the mesh has let the call through, and nothing listens at the port" in done.stdout
 
 
+OF_AN_IMAGE = """
+import ops
+
+class OfAnImage(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on["web"].pebble_ready, self._on_ready)
+
+    def _on_ready(self, event):
+        service = {{"override": "merge", "command": "/bin/no-such-server"{}}}
+        event.workload.add_layer("mine", {{"services": {{"server": service}}}}, combine=True)
+        event.workload.replan()
+        try:
+            event.workload.exec(["no-such-tool"])
+        except ops.pebble.APIError:
+            raise RuntimeError("no server")
+"""
+
+
+@pytest.mark.parametrize("startup", ["", ', "startup": "enabled"'])
+def test_a_failed_hook_is_told_with_what_its_image_lacks(
+    write_bundle: WriteBundle, tmp_path: Path, startup: str
+):
+    bundle = write_bundle({"web": {}})
+    (tmp_path / "plain" / "src" / "charm.py").write_text(OF_AN_IMAGE.format(startup))
+
+    done = rehearse(bundle)
+
+    told = " ".join(done.stdout.split())
+    assert "RuntimeError: no server" in told
+    assert "/bin/no-such-server is not on this machine: service server of container web" in told
+    assert "no-such-tool is not on this machine: a command in container web is left out" in told
+    assert ("container web has no enabled service to start" in told) is (not startup)
+
+
 def silence(done: Done) -> str:
     """Return the report about workloads that do not answer, in one line."""
     return " ".join(done.stdout.partition("No answer\n")[2].split())

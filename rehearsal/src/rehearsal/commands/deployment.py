@@ -17,7 +17,10 @@ _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
 logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
 _RUNS_ON = re.compile(r" unit\.(\S+)/\d+\.juju-log (?:ops|Operator Framework) (\S+) up and running")
-_LEFT_OUT = re.compile(r" WARNING unit\.(\S+)\.juju-log (.* is not on this machine: .*)")
+_LEFT_OUT = re.compile(
+    r" WARNING unit\.(\S+)\.juju-log "
+    r"(.* is not on this machine: .*|container \S+ has no enabled service to start: .*)"
+)
 
 
 def deploy(
@@ -118,7 +121,7 @@ def _last_error(juju: jubilant.Juju, unit: str) -> str:
 
 
 def left_out(juju: jubilant.Juju) -> list[str]:
-    """Return a line for each program that a unit wants to run and this machine does not have."""
+    """Return a line for each program, service or layer of an image that a unit would have used."""
     matches = _LEFT_OUT.finditer(juju.cli("debug-log", "--level", "WARNING", "--replay"))
     return list(dict.fromkeys(f"{match[1]}: {match[2]}" for match in matches))
 

@@ -97,7 +97,7 @@ def run(
 
 
 def print_problems(juju: jubilant.Juju, out: Console) -> bool:
-    """Print units that are not active, applications without units, missing programs, and versions.
+    """Print units that are not active, applications without units, parts left out, and versions.
 
     Returns:
         Whether all units are active.

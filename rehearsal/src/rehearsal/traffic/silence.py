@@ -13,7 +13,7 @@ _IN_USE = "address already in use"
 def reasons(pod: str, container: Container) -> Iterator[str]:
     """Yield a line for each service of a container, with its condition and advice."""
     services = container.services
-    if not services and not container.missing:
+    if not services and not container.left_out:
         yield f"{pod}, {container.name}: the charm has started no service"
     for name, service in services.items():
         lines = container.log(name).read_text(errors="replace").strip().splitlines()

@@ -269,8 +269,7 @@ class HookRunner:
                 container.call(call)
             except (OSError, ValueError) as error:
                 return str(error)
-            for program in container.missing:
-                text = f"{program} is not on this machine: what {call.container} runs is left out"
+            for text in sorted(container.left_out):
                 unit.app.model.log.append((time.time(), unit.name, "WARNING", text))
             return None
 

@@ -17,7 +17,7 @@ from rehearsal.juju.hooks.messages import PebbleCall
 from rehearsal.juju.pods import pebble_plan
 from rehearsal.juju.pods.pebble_service import IGNORE, RESTART, Service
 from rehearsal.juju.pods.probe import Probe
-from rehearsal.juju.pods.unit_command import Place, run
+from rehearsal.juju.pods.unit_command import Place, UnitCommand, run
 from rehearsal.machine.processes import Processes
 
 _TICK = 0.1
@@ -26,6 +26,10 @@ _QUICKLY = 1.0
 """Seconds that a service must stay up for Pebble to call it started."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
 """Seconds before the kubelet starts a container for the third time, and the most that it waits."""
+_ABSENT = "{} is not on this machine: service {} of container {} is left out"
+_OF_THE_IMAGE = (
+    "container {} has no enabled service to start: services and layers of its image are left out"
+)
 _PERIOD, _TIMEOUT, _THRESHOLD = 10.0, 3.0, 3
 """Pebble's defaults for a check: seconds between two and for one, failures until it is down."""
 
@@ -57,7 +61,7 @@ class Container:
         changed: is called, on a thread of the container, when a check comes up or goes
             down, a service exits quickly, or the container ends or starts again.
         layers: Pebble's layers by label, in YAML.
-        missing: programs that its services name and this machine does not have.
+        left_out: a sentence for each thing that its image has and the rehearsal does not.
         up: whether its Pebble runs; a service may have shut it down.
     """
 
@@ -68,7 +72,7 @@ class Container:
     processes: Processes
     changed: Callable[[], None]
     layers: dict[str, str] = field(default_factory=dict[str, str])
-    missing: set[str] = field(default_factory=set[str])
+    left_out: set[str] = field(default_factory=set[str])
     up: bool = True
     _services: dict[str, Service] = field(default_factory=dict[str, Service])
     _checks: dict[str, Check] = field(default_factory=dict[str, Check])
@@ -178,17 +182,21 @@ class Container:
 
     def _start_enabled(self, services: Mapping[str, Any], *, replan: bool) -> None:
         """Start enabled services that do not run; `replan` restarts changed services as well."""
+        enabled = [name for name, each in services.items() if each.get("startup") == "enabled"]
+        if not enabled and not self._services:
+            self.left_out.add(_OF_THE_IMAGE.format(self.name))
+            for name, config in services.items():
+                self._find(name, config)
         for name, config in services.items():
             service = self._services.get(name)
             if replan and service and service.config != config:
                 self._change("restart", name, config)
-            elif config.get("startup") == "enabled":
+            elif name in enabled:
                 self._change("start", name, config)
 
     def _start(self, name: str, config: Mapping[str, Any]) -> None:
-        program = self.place.program(shlex.split(config["command"]), config)
-        if shutil.which(program.words[0], path=os.environ["PATH"]) is None:
-            self.missing.add(program.words[0])
+        program = self._find(name, config)
+        if program is None:
             return
         with self.log(name).open("ab") as log:
             process = self.processes.spawn(
@@ -201,6 +209,14 @@ class Container:
                 stderr=log,
             )
         self._services[name] = Service(config, process)
+
+    def _find(self, name: str, config: Mapping[str, Any]) -> UnitCommand | None:
+        """Return the program of a service, or note that this machine does not have it."""
+        program = self.place.program(shlex.split(config["command"]), config)
+        if shutil.which(program.words[0], path=os.environ["PATH"]):
+            return program
+        self.left_out.add(_ABSENT.format(program.words[0], name, self.name))
+        return None
 
     def _stop(self, service: Service) -> None:
         self.processes.stop(service.process)

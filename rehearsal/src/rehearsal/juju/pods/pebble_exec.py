@@ -6,6 +6,7 @@ They are children of the charm's worker in its process group, so they end with i
 import contextlib
 import grp
 import io
+import logging
 import os
 import pwd
 import shutil
@@ -20,6 +21,8 @@ import ops
 
 from rehearsal.juju.pods.unit_command import Place, UnitCommand
 
+_log = logging.getLogger(__name__)
+_ABSENT = "%s is not on this machine: a command in container %s is left out"
 _CHUNK = 16 * 1024
 _DRAIN = 1.0
 """Seconds for which output is read after the process has ended, since its children may hold it."""
@@ -165,6 +168,7 @@ def execute(
     _refuse_other_users(options)
     program = place.program(command, _config(services, options))
     if shutil.which(program.words[0], path=program.environment["PATH"]) is None:
+        _log.warning(_ABSENT, command[0], place.root.name)
         raise _bad(f'cannot find executable "{command[0]}"')
     if not program.folder.is_dir():
         raise _bad(f'cannot find working directory "{options.get("working_dir")}"')
