@@ -1,5 +1,6 @@
 """A charm folder runs as `charmcraft pack` would pack it, and a stale packed charm is told."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -28,7 +29,7 @@ class Listing(ops.CharmBase):
         framework.observe(self.on.start, self._on_start)
 
     def _on_start(self, _):
-        there = [name for name in ("src", "staged", "templates") if os.path.exists(name)]
+        there = [name for name in ("src", "staged", "templates/file") if os.path.exists(name)]
         self.unit.status = ops.ActiveStatus(" ".join(there))
 
 ops.main(Listing)
@@ -46,12 +47,13 @@ def charm(tmp_path: Path) -> Path:
 
 
 def files(juju: Typist) -> str:
-    output = juju.until(STATUS, is_active("listing/0"))
-    return "src staged templates" if "src staged templates" in output else "src staged"
+    status = json.loads(juju.until(STATUS, is_active("listing/0")))
+    unit = status["applications"]["listing"]["units"]["listing/0"]
+    return unit["workload-status"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("plugin", "expected"), [("uv", "src staged"), ("charm", "src staged templates")]
+    ("plugin", "expected"), [("uv", "src staged"), ("charm", "src staged templates/file")]
 )
 def test_a_charm_sees_the_files_that_are_packed(
     juju: Typist, charm: Path, plugin: str, expected: str
@@ -61,6 +63,53 @@ def test_a_charm_sees_the_files_that_are_packed(
     juju(f"deploy {charm}")
 
     assert files(juju) == expected
+
+
+@pytest.mark.parametrize(
+    ("dump", "expected"),
+    [
+        ("prime: [templates/file]", "src templates/file"),
+        ("stage: [-staged, templates/*]", "src templates/file"),
+        ("stage: [templates], organize: {staged: templates}", "src"),
+        ("organize: {staged: templates}", "src templates/file"),
+    ],
+)
+def test_a_part_brings_the_files_that_it_names(juju: Typist, charm: Path, dump: str, expected: str):
+    text = (charm / "charmcraft.yaml").read_text().replace("stage: [staged]", dump)
+    (charm / "charmcraft.yaml").write_text(text)
+    (charm / "staged" / "file").rename(charm / "staged" / "other")
+
+    juju(f"deploy {charm}")
+
+    assert files(juju) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("{plugin: dump, source: https://some.where/tool}", 'part "tool" is left out'),
+        ("{plugin: nil, override-build: make}", 'override-build of part "tool" does not run'),
+    ],
+)
+def test_a_part_that_charmcraft_alone_can_make_is_named(
+    juju: Typist, charm: Path, part: str, line: str
+):
+    with (charm / "charmcraft.yaml").open("a") as file:
+        file.write(f"  tool: {part}\n")
+
+    done = juju(f"deploy {charm}")
+
+    assert (done.returncode, line in done.stderr) == (0, True), done.stderr
+    assert files(juju) == "src staged"
+
+
+def test_a_part_with_the_usual_build_is_taken_in_silence(juju: Typist, charm: Path):
+    with (charm / "charmcraft.yaml").open("a") as file:
+        file.write("  tool: {plugin: nil, override-build: craftctl default}\n")
+
+    done = juju(f"deploy {charm}")
+
+    assert (done.returncode, "override-build" in done.stderr) == (0, False)
 
 
 def pack(charm: Path) -> Path:

@@ -122,7 +122,10 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
         images=tuple(name for name, r in resources.items() if r.get("type") == "oci-image"),
         stores_in_juju=_stores_in_juju(root / "src" / "charm.py"),
         container_resources=_container_resources(meta),
-        not_rehearsed=tuple(not_rehearsed(meta, root / "src" / "charm.py")),
+        not_rehearsed=(
+            *not_rehearsed(meta, root / "src" / "charm.py"),
+            *(packing.left_out(path, meta) if path.is_dir() else ()),
+        ),
     )
 
 

@@ -13,6 +13,8 @@ _DEPENDENCIES = ("pyproject.toml", "uv.lock", "requirements.txt", "poetry.lock")
 _CODE = ("src", "lib")
 _CODE_ALONE = frozenset({"uv", "poetry", "python"})
 """Plugins that take a charm's code and nothing else of its folder."""
+_DEFAULT = "craftctl default"
+"""The command of `override-build` that does what happens without it."""
 
 
 def check(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -52,19 +54,49 @@ def copy(folder: Path, root: Path, meta: Mapping[str, Any]) -> None:
     root.mkdir(parents=True)
     for name in (*_CODE, *_DESCRIPTION, "dispatch"):
         _copy(folder / name, root / name)
-    for part in (part for part in parts.values() if part.get("plugin") == "dump"):
-        for source, target in _dumped(folder / str(part.get("source", ".")), part):
-            _copy(source, root / target)
+    for _, source, part in _dumps(folder, parts):
+        for file, target in _dumped(source, part):
+            _copy(file, root / target)
+
+
+def left_out(folder: Path, meta: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each part of a charm that only charmcraft can make.
+
+    Args:
+        folder: the folder of the charm.
+        meta: its charmcraft.yaml.
+    """
+    parts: dict[str, dict[str, Any]] = meta.get("parts") or {}
+    for name, source, part in _dumps(folder, parts):
+        if not source.is_dir():
+            yield f'part "{name}" is left out, since its source is not a folder: {part["source"]}'
+    for name, part in parts.items():
+        lines = str(part.get("override-build") or _DEFAULT).split("\n")
+        if {line.strip() for line in lines} - {_DEFAULT, ""}:
+            yield (
+                f'override-build of part "{name}" does not run, so the files that it makes are '
+                "missing: run `charmcraft pack` and deploy the .charm file if the charm needs them"
+            )
+
+
+def _dumps(
+    folder: Path, parts: Mapping[str, dict[str, Any]]
+) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """Yield the parts with the plugin `dump`: their names, sources and contents."""
+    for name, part in parts.items():
+        if part.get("plugin") == "dump":
+            yield name, folder / str(part.get("source", ".")), part
 
 
 def _dumped(folder: Path, part: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield the files of a part with the plugin `dump`, and their paths in the charm."""
     moved: Mapping[str, str] = part.get("organize") or {}
-    wanted = set(part.get("prime") or part.get("stage") or ())
-    for file in folder.iterdir():
-        target = moved.get(file.name, file.name)
-        if not wanted or wanted & {target, f"{target}/*", "*"}:
-            yield file, target
+    sources = {target: source for source, target in moved.items()}
+    wanted: list[str] = part.get("prime") or part.get("stage") or ["*"]
+    for name in (name.removesuffix("/*") for name in wanted if not name.startswith("-")):
+        for file in folder.glob(sources.get(name, name)):
+            path = str(file.relative_to(folder))
+            yield file, moved.get(path, path)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -235,7 +235,7 @@ def _add(call: Call, app: Application) -> None:
             "or use remove-application to remove the existing one and try again."
         )
     for line in app.charm.not_rehearsed:
-        call.info(f'WARNING charm "{app.charm.name}": {line}')
+        call.note(f'WARNING charm "{app.charm.name}": {line}')
     call.controller.deploy(app)
 
 
