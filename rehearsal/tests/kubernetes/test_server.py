@@ -52,6 +52,20 @@ def test_a_token_acts_as_its_service_account(scraper: Kube) -> None:
     assert outcome(lambda: scraper.delete(ConfigMap, "a")) == 403
 
 
+@pytest.mark.parametrize(("scheme", "code"), [("bearer", 200), ("BEARER", 200), ("Token", 401)])
+def test_the_scheme_of_a_token_may_be_in_small_letters(
+    scraper: Kube, scheme: str, code: int
+) -> None:
+    """Python's client of Kubernetes writes it so, inside of a pod."""
+    token = scraper.http.headers["Authorization"].split()[1]
+
+    answer = scraper.http.get(
+        scraper.path(ConfigMap, "a"), headers={"Authorization": f"{scheme} {token}"}
+    )
+
+    assert answer.status_code == code
+
+
 def test_a_token_ends_with_its_service_account(store: Store, scraper: Kube) -> None:
     before = outcome(lambda: scraper.get(ConfigMap, "a"))
 

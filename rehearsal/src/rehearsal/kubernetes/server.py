@@ -165,7 +165,8 @@ class Server:
             self.log.append(Entry(request.user, *what, code))
 
     def _user(self, authorization: str) -> str:
-        user = self._tokens.get(authorization.removeprefix("Bearer "))
+        scheme, _, token = authorization.partition(" ")
+        user = self._tokens.get(token) if scheme.lower() == "bearer" else None
         if user is None or not (user == ADMIN or self._exists(user)):
             raise StatusError(401, "Unauthorized", "Unauthorized")
         return user
