@@ -141,6 +141,16 @@ def test_the_packages_that_libraries_need_are_there(juju: Typist, charm: Path):
     assert is_told(juju, "ops 3.8.0 and lightkube")
 
 
+@pytest.mark.parametrize("key", ["charm-binary-python-packages", "python-packages"])
+def test_the_packages_that_a_part_names_are_there(juju: Typist, charm: Path, key: str):
+    with (charm / "charmcraft.yaml").open("a") as file:
+        file.write(f"parts: {{charm: {{{key}: [ops==3.8.0, lightkube]}}}}\n")
+
+    juju(f"deploy {charm}")
+
+    assert is_told(juju, "ops 3.8.0 and lightkube")
+
+
 def test_a_packed_charm_runs_on_its_own_packages(juju: Typist, charm: Path):
     file = pack(charm, "3.8.0")
 

@@ -35,6 +35,8 @@ _PINNED_OPS = re.compile(r"^ops(?:\[[^]]*\])?\s*==\s*([^\s;#]+)", re.MULTILINE)
 _PYDEPS = re.compile(r"^PYDEPS\s*=\s*\[([^]]*)\]", re.MULTILINE)
 _QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
 _BUILT_FOR = re.compile(r"\.cpython-3(\d+)-")
+_PACKAGES = ("charm-python-packages", "charm-binary-python-packages", "python-packages")
+"""The keys by which a part names packages for charmcraft's plugins `charm` and `python`."""
 _MOST_LINES = 12
 """Lines of an installer's complaint that are shown, from its end."""
 
@@ -82,11 +84,13 @@ def prepare(source: Path, name: str, say: Say) -> Environment:
 def _requirements(source: Path) -> str:
     """Return the requirements of a charm, and those of the libraries that it brings along."""
     file = source / "requirements.txt"
-    if not file.exists():
+    own = [file.read_text()] if file.exists() else []
+    own += [name for part in _parts(source) for key in _PACKAGES for name in part.get(key) or ()]
+    if not own:
         return ""
     found = (_PYDEPS.findall(code.read_text()) for code in source.glob("lib/charms/*/v*/*.py"))
     named = [word for each in found for text in each for word in _QUOTED.findall(text)]
-    return "\n".join([file.read_text(), *sorted(set(named)), ""])
+    return "\n".join([*own, *sorted(set(named)), ""])
 
 
 def _locked_environment(source: Path, name: str, say: Say) -> Environment:
@@ -110,17 +114,22 @@ def _locked_environment(source: Path, name: str, say: Say) -> Environment:
 
 def _uv_options(source: Path) -> list[str]:
     """Return the extras and groups that the charm's part asks charmcraft's uv plugin for."""
-    charmcraft = source / "charmcraft.yaml"
-    document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else {}
-    parts: dict[str, dict[str, Any]] = document.get("parts") or {}
     asked = {"--extra": "uv-extras", "--group": "uv-groups"}
     return [
         word
         for option, key in asked.items()
-        for part in parts.values()
+        for part in _parts(source)
         for name in part.get(key) or ()
         for word in (option, name)
     ]
+
+
+def _parts(source: Path) -> list[dict[str, Any]]:
+    """Return the parts of which charmcraft makes a charm."""
+    charmcraft = source / "charmcraft.yaml"
+    document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else {}
+    parts: dict[str, dict[str, Any]] = (document or {}).get("parts") or {}
+    return list(parts.values())
 
 
 def _sync(source: Path, folder: Path, options: Sequence[str], name: str) -> None:
