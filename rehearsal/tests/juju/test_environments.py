@@ -93,6 +93,20 @@ def test_a_charm_runs_on_the_packages_of_its_lock(juju: Typist, charm: Path):
     done = juju(f"deploy {charm}")
 
     assert "preparing the environment of telling (ops 3.8.0)\n" in done.stderr
+    assert "WARNING" not in done.stderr
+    assert is_told(juju, "ops 3.8.0")
+
+
+def test_a_charm_for_an_absent_python_runs_on_the_own_one(juju: Typist, charm: Path):
+    lock(charm, "ops==3.8.0")
+    for name in ("pyproject.toml", "uv.lock"):
+        text = (charm / name).read_text()
+        (charm / name).write_text(text.replace(">=3.10", ">=3.99"))
+
+    warnings = [juju(f"deploy {charm} {name}").stderr for name in ("telling", "again")]
+
+    told = "WARNING telling requires Python >=3.99, which is not on this machine"
+    assert [told in each for each in warnings] == [True, True], warnings
     assert is_told(juju, "ops 3.8.0")
 
 

@@ -30,6 +30,8 @@ _OLDEST = (2, 15)
 """The oldest ops that ops-scenario 7, by which hooks run, works with."""
 _FIRST_PAIR = "ops-scenario>=7.0.5,<8"
 """The ops-scenario of versions of ops that do not name one themselves."""
+_REQUIREMENTS = "requirements.txt"
+_LOCKED_PYTHON = re.compile(r'^requires-python = "([^"]+)"', re.MULTILINE)
 _LOCKED_OPS = re.compile(r'^name = "ops"\nversion = "([^"]+)"', re.MULTILINE)
 _PINNED_OPS = re.compile(r"^ops(?:\[[^]]*\])?\s*==\s*([^\s;#]+)", re.MULTILINE)
 _PYDEPS = re.compile(r"^PYDEPS\s*=\s*\[([^]]*)\]", re.MULTILINE)
@@ -83,7 +85,7 @@ def prepare(source: Path, name: str, say: Say) -> Environment:
 
 def _requirements(source: Path) -> str:
     """Return the requirements of a charm, and those of the libraries that it brings along."""
-    file = source / "requirements.txt"
+    file = source / _REQUIREMENTS
     own = [file.read_text()] if file.exists() else []
     own += [name for part in _parts(source) for key in _PACKAGES for name in part.get(key) or ()]
     if not own:
@@ -109,7 +111,14 @@ def _locked_environment(source: Path, name: str, say: Say) -> Environment:
     def install() -> None:
         _sync(source, folder, options, name)
 
-    return _made(folder, name, version[1] if version else "", say, install)
+    made = _made(folder, name, version[1] if version else "", say, install)
+    if (folder / _REQUIREMENTS).exists():
+        wanted = _LOCKED_PYTHON.search(lock.read_text())
+        say(
+            f"WARNING {name} requires Python {wanted[1] if wanted else ''}, which is not on this "
+            f"machine and cannot be downloaded: it runs on {made.number}"
+        )
+    return made
 
 
 def _uv_options(source: Path) -> list[str]:
@@ -138,7 +147,23 @@ def _sync(source: Path, folder: Path, options: Sequence[str], name: str) -> None
     done = _run_uv([*words, "--python", sys.executable], source, variables)
     if (done.returncode and "requires-python" in done.stderr) or "incompatible with" in done.stderr:
         done = _run_uv(words, source, variables)  # with a Python that uv finds
+        if done.returncode and not _finds_python(source):
+            _sync_anyway(source, folder, options, name)
+            return
     _check(done, name)
+
+
+def _finds_python(source: Path) -> bool:
+    """Return whether uv knows a Python that a charm accepts."""
+    return _run_uv(["python", "find", "--no-python-downloads"], source, {}).returncode == 0
+
+
+def _sync_anyway(source: Path, folder: Path, options: Sequence[str], name: str) -> None:
+    """Install the packages of a lock for another Python into an environment with our own."""
+    words = ["export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", *options]
+    exported = _run_uv([*words, "--python", sys.executable], source, {})
+    _check(exported, name)
+    _install_listed(folder, exported.stdout, name)
 
 
 def _is_satisfied(source: Path, options: Sequence[str]) -> bool:
@@ -157,10 +182,7 @@ def _required_environment(source: Path, name: str, say: Say) -> Environment:
     version = _PINNED_OPS.search(requirements)
 
     def install() -> None:
-        _create(folder, sys.executable, name)
-        file = folder / "requirements.txt"
-        file.write_text(requirements)
-        _install(folder, ["-r", str(file)], name)
+        _install_listed(folder, requirements, name)
 
     return _made(folder, name, version[1] if version else "", say, install)
 
@@ -270,6 +292,15 @@ def _add_testing(folder: Path, ops: tuple[str, str], name: str) -> None:
 
 def _packages(folder: Path) -> Path:
     return next(folder.glob("lib/python3*/site-packages"))
+
+
+def _install_listed(folder: Path, requirements: str, name: str) -> None:
+    """Create an environment with the packages of a requirements.txt, which is kept in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _create(folder, sys.executable, name)
+    file = folder / _REQUIREMENTS
+    file.write_text(requirements)
+    _install(folder, ["-r", str(file)], name)
 
 
 def _create(folder: Path, python: str, name: str) -> None:
