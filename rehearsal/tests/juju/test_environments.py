@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,39 @@ def test_a_charm_for_an_absent_python_runs_on_the_own_one(juju: Typist, charm: P
     told = "WARNING telling requires Python >=3.99, which is not on this machine"
     assert [told in each for each in warnings] == [True, True], warnings
     assert is_told(juju, "ops 3.8.0")
+
+
+BACKEND = """
+import pathlib, time
+
+def build_wheel(*_, **__):
+    pathlib.Path({folder!r}, "building").touch()
+    while not pathlib.Path({folder!r}, "enough").exists():
+        time.sleep(0.05)
+    raise SystemExit("no wheel")
+"""
+
+
+def test_commands_are_answered_while_an_environment_is_made(
+    juju: Typist, charm: Path, tmp_path: Path
+):
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (slow / "pyproject.toml").write_text(build + '[project]\nname = "slow"\nversion = "1"\n')
+    (slow / "backend.py").write_text(BACKEND.format(folder=str(tmp_path)))
+    require(charm, f"slow @ {slow.as_uri()}")
+
+    with ThreadPoolExecutor() as pool:
+        deploying = pool.submit(juju, f"deploy {charm}")
+        while not (tmp_path / "building").exists() and not deploying.done():
+            time.sleep(0.05)
+        try:
+            answered = pool.submit(juju, "status").result(20)
+        finally:
+            (tmp_path / "enough").touch()
+
+    assert (answered.returncode, deploying.result().returncode) == (0, 1)
 
 
 def test_an_environment_is_made_once(juju: Typist, charm: Path):

@@ -11,7 +11,7 @@ from typing import Any
 
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.hooks import environment
-from rehearsal.juju.hooks.environment import Say
+from rehearsal.juju.hooks.environment import Environment, Say
 from rehearsal.juju.hooks.event_order import EventOrder
 from rehearsal.juju.hooks.hook_runner import HookRunner
 from rehearsal.juju.model.charm import Charm, ConfigValue, load, name_of
@@ -46,6 +46,8 @@ class Controller:
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self._on = substrate
+        self._uploading = threading.Lock()
+        self._environments: dict[Path, Environment] = {}
         self._lifecycle = Lifecycle(self.models, substrate, self.wake)
         self._hook_runner = HookRunner(self.models, self.lock, self._lifecycle, substrate, order)
 
@@ -106,7 +108,9 @@ class Controller:
         self.changed()
 
     def add_charm(self, model: Model, path: Path, say: Say) -> Charm:
-        """Upload a local charm: its next revision in the model, in a process of its own.
+        """Upload a local charm: its next revision in the model.
+
+        Do not hold `lock`, since making an environment may take minutes.
 
         Args:
             model: gets the charm.
@@ -115,12 +119,17 @@ class Controller:
         """
         name = name_of(path)
         directory = self._on.directory / "charms" / model.uuid
-        charm = load(path, model.revisions[name], directory)
-        source = path if path.is_dir() else charm.root
-        made = environment.prepare(source, name, say)
-        model.revisions[name] += 1
-        self._hook_runner.add_charm(charm, made)
+        with self._uploading:
+            charm = load(path, model.revisions[name], directory)
+            source = path if path.is_dir() else charm.root
+            self._environments[charm.root] = environment.prepare(source, name, say)
+            model.revisions[name] += 1
         return charm
+
+    def _run(self, charm: Charm) -> None:
+        """Start the process of a charm, unless another application has started it."""
+        if made := self._environments.pop(charm.root, None):
+            self._hook_runner.add_charm(charm, made)
 
     def deploy(self, app: Application) -> None:
         """Add an application with its peer relations and its units."""
@@ -129,6 +138,7 @@ class Controller:
                 f'cannot add application "{app.name}": model "{app.model.name}" is no longer alive'
             )
         app.model.apps[app.name] = app
+        self._run(app.charm)
         for line in app.charm.not_rehearsed:
             app.model.log.append((time.time(), f"{app.name}/0", "WARNING", line))
         for endpoint in app.charm.endpoints.values():
@@ -167,6 +177,7 @@ class Controller:
     def refresh(self, app: Application, charm: Charm) -> None:
         """Give an application another revision of its charm, which replaces its pods one by one."""
         app.charm = charm
+        self._run(charm)
         self._on.cluster.apply(app)
         self.changed()
 

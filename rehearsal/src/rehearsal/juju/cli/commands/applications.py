@@ -121,7 +121,9 @@ def refresh(call: Call) -> None:
             call.note(line)
         if name_of(path) != app.charm.name:
             raise JujuError(f'cannot refresh "{app.charm.name}" to "{name_of(path)}"')
-        charm = call.controller.add_charm(app.model, path, call.note)
+    charm = call.controller.add_charm(app.model, path, call.note)
+    with call.controller.lock:
+        app = call.app(call.args[0])
         call.controller.refresh(app, charm)
         if call.options.has("--trust"):
             call.controller.trust(app, True)

@@ -68,8 +68,8 @@ def _deploy_charm(call: Call, path: Path) -> None:
     units = call.options.number("--num-units", 1)
     if units < 1:
         raise UsageError("--num-units must be a positive integer")
+    charm = _add_charm(call, model, call.args[0], path)
     with call.controller.lock:
-        charm = _add_charm(call, model, call.args[0], path)
         name = call.args[1] if len(call.args) > 1 else charm.name
         endpoints.check_name(name)
         call.info(f'Located local charm "{charm.name}", revision {charm.revision}')
@@ -105,10 +105,12 @@ def _deploy_bundle(call: Call, path: Path) -> None:
             call.info("No changes to apply.")
             return
         call.out("\n".join(["Executing changes:", *changes]))
-        try:
-            _execute(call, model, wanted)
-        except JujuError as error:
-            raise JujuError(f"cannot deploy bundle: {error}") from error
+    try:
+        charms = _add_charms(call, model, wanted)
+        with call.controller.lock:
+            _execute(call, model, wanted, charms)
+    except JujuError as error:
+        raise JujuError(f"cannot deploy bundle: {error}") from error
     call.info("Deploy of bundle completed.")
 
 
@@ -167,12 +169,17 @@ def _consumed(model: Model, wanted: Bundle) -> list[tuple[str, str]]:
     return [(name, url) for name, url in wanted.saas.items() if name not in model.saas]
 
 
-def _execute(call: Call, model: Model, wanted: Bundle) -> None:
-    for _, url in _consumed(model, wanted):
-        find(call, url)  # before anything is done
-    new = [app for app in wanted.applications.values() if app.name not in model.apps]
+def _add_charms(call: Call, model: Model, wanted: Bundle) -> dict[Path, Charm]:
+    """Upload the charms of the applications that a bundle adds."""
+    with call.controller.lock:
+        for _, url in _consumed(model, wanted):
+            find(call, url)  # before anything is done
+        new = [app for app in wanted.applications.values() if app.name not in model.apps]
     named = {app.path: app.charm for app in new}
-    charms = {path: _add_charm(call, model, name, path) for path, name in named.items()}
+    return {path: _add_charm(call, model, name, path) for path, name in named.items()}
+
+
+def _execute(call: Call, model: Model, wanted: Bundle, charms: Mapping[Path, Charm]) -> None:
     for name, app in sorted(wanted.applications.items()):
         if name in model.apps:
             call.controller.configure(model.apps[name], _new_settings(model.apps[name], app))
