@@ -1,5 +1,6 @@
 """The pod, the events and the services as the code of a charm finds them."""
 
+import errno
 import json
 import socket
 from pathlib import Path
@@ -29,6 +30,7 @@ config:
 actions:
   account: {description: lists the pods with the token of the service account}
   names: {description: tells the names of the pod and of Kubernetes}
+  connect: {description: connects to a port of localhost in several ways}
   ask: {description: asks the workload for the name of its unit}
   addresses: {description: tells the address of each binding}
 """
@@ -39,9 +41,12 @@ import os
 import pathlib
 import ssl
 import socket
+import urllib.error
 import urllib.request
 
 import ops
+
+PORTS = {"served": 8000, "unserved": 8001}
 
 
 class Inside(ops.CharmBase):
@@ -52,6 +57,7 @@ class Inside(ops.CharmBase):
         framework.observe(self.on["db"].relation_changed, self._on_changed)
         framework.observe(self.on.addresses_action, self._on_addresses)
         framework.observe(self.on.ask_action, self._on_ask)
+        framework.observe(self.on.connect_action, self._on_connect)
         framework.observe(self.on.names_action, self._on_names)
         framework.observe(self.on.account_action, self._on_account)
 
@@ -103,6 +109,17 @@ class Inside(ops.CharmBase):
             "kubernetes": "https://{KUBERNETES_SERVICE_HOST}:{KUBERNETES_SERVICE_PORT}".format(**os.environ),
         })
 
+    def _on_connect(self, event):
+        event.set_results({name: self._connects(port) for name, port in PORTS.items()})
+
+    def _connects(self, port):
+        told = [str(socket.socket().connect_ex(("127.0.0.1", port)))]
+        try:
+            told.append(urllib.request.urlopen(f"http://localhost:{port}/name").read().decode())
+        except urllib.error.URLError as error:
+            told.append(str(error.reason))
+        return " ".join(told)
+
     def _on_ask(self, event):
         with urllib.request.urlopen("http://localhost:8000/name", timeout=5) as answer:
             event.set_results({"name": answer.read().decode()})
@@ -138,6 +155,17 @@ def test_a_port_of_localhost_that_nobody_serves_fails(juju: Typist):
     juju.until(STATUS, is_active("web/0"))
 
     assert juju("exec --unit web/0 -- curl -sf http://localhost:8001/name").returncode != 0
+
+
+def test_charm_code_reaches_localhost_or_is_refused(juju: Typist):
+    juju("deploy ./inside web --num-units 2")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+    for unit in ("web/0", "web/1"):
+        told = juju.until(f"run {unit} connect", lambda output: "served: 0" in output)
+        assert f"\nserved: 0 {unit}\n" in f"\n{told}"
+        refused = f"unserved: {errno.ECONNREFUSED} [Errno {errno.ECONNREFUSED}] Connection refused"
+        assert refused in told
 
 
 def test_charm_code_finds_the_names_of_its_pod(juju: Typist, rehearsal: Rehearsal):

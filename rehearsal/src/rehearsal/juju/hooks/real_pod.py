@@ -10,8 +10,10 @@ from typing import Any
 
 from rehearsal.juju.hooks.messages import ACCOUNT, HookContext
 from rehearsal.juju.hooks.real_containers import replaced
+from rehearsal.juju.pods.unit_command import BIND_ADDRESS
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_LOOPBACK = ("localhost", "127.0.0.1")
 _UNKNOWN = ("", "0.0.0.0", "::")  # noqa: S104 - names for which getfqdn() means this host
 
 
@@ -26,11 +28,48 @@ def live_pod(hook: HookContext) -> Generator[None]:
     qualified = f"{name}.{hook.app}-endpoints.{hook.model}.svc.cluster.local"
     with ExitStack() as stack:
         stack.enter_context(replaced(socket, _names(name, qualified, hook.address)))
+        stack.enter_context(_live_localhost(hook))
         stack.enter_context(replaced(os, {"uname": _uname(name)}))
         _link_account(hook)
         # The opener that urlopen() keeps would go through the proxy of another unit's pod.
         urllib.request.install_opener(urllib.request.build_opener())
         yield
+
+
+@contextmanager
+def _live_localhost(hook: HookContext) -> Generator[None]:
+    """Have connections to `localhost` reach the workload of the unit, in any protocol.
+
+    They do not go through the proxy, so that a port at which nothing listens refuses them.
+    """
+    own = next((each.place.environment[BIND_ADDRESS] for each in hook.containers), "")
+    if not own:
+        yield
+        return
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *_LOOPBACK]))
+    methods = {
+        name: _local(getattr(socket.socket, name), own) for name in ("connect", "connect_ex")
+    }
+    addresses = _local_addresses(socket.getaddrinfo, own)
+    with replaced(socket.socket, methods), replaced(socket, {"getaddrinfo": addresses}):
+        yield
+
+
+def _local(original: Callable[..., Any], own: str) -> Callable[..., Any]:
+    def method(connecting: socket.socket, address: Any) -> Any:
+        if connecting.family == socket.AF_INET and address[0] in _LOOPBACK:
+            address = (own, *address[1:])
+        return original(connecting, address)
+
+    return method
+
+
+def _local_addresses(original: Callable[..., Any], own: str) -> Callable[..., Any]:
+    def addresses(host: Any, *args: Any, **more: Any) -> Any:
+        return original(own if host in _LOOPBACK else host, *args, **more)
+
+    return addresses
 
 
 def _link_account(hook: HookContext) -> None:

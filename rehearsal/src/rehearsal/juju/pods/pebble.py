@@ -17,7 +17,7 @@ from rehearsal.juju.hooks.messages import PebbleCall
 from rehearsal.juju.pods import pebble_plan
 from rehearsal.juju.pods.pebble_service import IGNORE, RESTART, Service
 from rehearsal.juju.pods.probe import Probe
-from rehearsal.juju.pods.unit_command import Place, UnitCommand, run
+from rehearsal.juju.pods.unit_command import BIND_ADDRESS, Place, UnitCommand, run
 from rehearsal.machine.processes import Processes
 
 _TICK = 0.1
@@ -158,7 +158,7 @@ class Container:
     def place(self) -> Place:
         """The surroundings of its programs."""
         base = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.root)}
-        own = {"TMPDIR": str(self.processes.temporary), "BIND_ADDRESS": self.address}
+        own = {"TMPDIR": str(self.processes.temporary), BIND_ADDRESS: self.address}
         confined = self.processes.confinement.is_possible
         return Place(self.root, {**base, **self.environment, **own}, confined)
 

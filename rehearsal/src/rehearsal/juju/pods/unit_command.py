@@ -10,6 +10,8 @@ from typing import Any
 
 from rehearsal.machine.processes import Processes
 
+BIND_ADDRESS = "BIND_ADDRESS"
+"""Variable of workloads: the address at which they listen."""
 _BETWEEN_PATHS = re.compile(r"[\s\"'=;|&<>()`]+")
 """The separators of paths in a command line."""
 _OF_THE_KERNEL = ("/dev/", "/proc/", "/sys/")
