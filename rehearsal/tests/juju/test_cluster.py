@@ -13,8 +13,10 @@ from tests.juju.conftest import Typist, write_charm
 from tests.juju.test_commands import STATUS, is_active
 from tests.kubernetes.kube import (
     ConfigMap,
+    Event,
     Kube,
     Namespace,
+    Node,
     Pod,
     Service,
     ServiceAccount,
@@ -104,6 +106,38 @@ def test_a_stateful_set_is_labelled_more_than_its_pods(juju: Typist, admin: Kube
     assert stateful_set["metadata"]["labels"] == {"app.kubernetes.io/name": "web"} | managed
     assert template == {"labels": {"app.kubernetes.io/name": "web"}, "annotations": annotations}
     assert admin.get(Pod, "web-0")["metadata"]["annotations"] == annotations
+
+
+def test_all_pods_run_on_the_only_node(admin: Kube):
+    [node] = admin.list(Node)
+
+    assert node["metadata"]["name"] == admin.get(Pod, "web-0")["spec"]["nodeName"]
+    assert [each["status"] for each in node["status"]["conditions"]] == ["True"]
+
+
+def told(admin: Kube, name: str) -> set[str]:
+    """Return the reasons and messages of the events of an object."""
+    found = admin.list(Event, fieldSelector=f"involvedObject.name={name}")
+    return {f"{each['reason']}: {each['message']}" for each in found}
+
+
+def test_events_tell_of_the_start_of_a_pod(admin: Kube, model: str):
+    assert told(admin, "web-0") == {
+        f"Scheduled: Successfully assigned {model}/web-0 to rehearsal",
+        "Created: Container created",
+        "Started: Container started",
+    }
+    assert told(admin, "web") == {
+        "SuccessfulCreate: create Pod web-0 in StatefulSet web successful"
+    }
+
+
+def test_events_tell_of_the_end_of_a_pod_alone(juju: Typist, admin: Kube, model: str):
+    juju("scale-application web 0")
+    juju.until(STATUS, lambda output: "web/0" not in output)
+
+    assert "Killing: Stopping container charm" in told(admin, "web-0")
+    assert "SuccessfulDelete: delete Pod web-0 in StatefulSet web successful" in told(admin, "web")
 
 
 def test_a_pod_has_30_seconds_to_end_and_an_account(admin: Kube):

@@ -14,7 +14,9 @@ import yaml
 from rehearsal.kubernetes.store import Object
 
 MERGE, STRATEGIC, JSON = "merge-patch+json", "strategic-merge-patch+json", "json-patch+json"
-_CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+_CLUSTER_WIDE = {
+    *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "Node")
+}
 
 
 class Kind(NamedTuple):
@@ -29,11 +31,15 @@ class Kind(NamedTuple):
         return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
 
 
-ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount = (
+ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount = (
     Kind("v1", name)
-    for name in ("ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount")
+    for name in (
+        *("ConfigMap", "Event", "Namespace", "Node"),
+        *("Pod", "Secret", "Service", "ServiceAccount"),
+    )
 )
 StatefulSet = Kind("apps/v1", "StatefulSet")
+HorizontalPodAutoscaler = Kind("autoscaling/v2", "HorizontalPodAutoscaler")
 NetworkPolicy = Kind("networking.k8s.io/v1", "NetworkPolicy")
 Definition = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 RBAC = "rbac.authorization.k8s.io"

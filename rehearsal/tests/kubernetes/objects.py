@@ -97,3 +97,10 @@ def binding(kind: str, name: str, to: str, subject: Object, place: str | None = 
 
 def rule(verbs: str, group: str, resources: str, **more: list[str]) -> dict[str, list[str]]:
     return {"verbs": verbs.split(), "apiGroups": [group], "resources": resources.split(), **more}
+
+
+def autoscaler(**spec: Any) -> Object:
+    """Return an autoscaler of the StatefulSet web."""
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"}
+    about = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    return {**about, "metadata": {"name": "web"}, "spec": {"scaleTargetRef": target, **spec}}

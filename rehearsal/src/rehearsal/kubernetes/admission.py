@@ -21,7 +21,13 @@ _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _RBAC_NAME = re.compile(r"(?!\.\.?$)[^/%]+")
 
+_BUSY = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+}
+"""The metric of an autoscaler that names none."""
 _DEFAULTS: dict[str, Object] = {
+    "HorizontalPodAutoscaler": {"minReplicas": 1, "metrics": [_BUSY]},
     "Pod": {"restartPolicy": "Always"},
     "Service": {"type": "ClusterIP", "sessionAffinity": "None", "ports": []},
     "StatefulSet": {
@@ -45,6 +51,8 @@ def _completed(obj: Object, resource: Resource) -> Object:
             return {**obj, "status": {"phase": "Pending"}}
         case "StatefulSet":
             return {**obj, "status": {"replicas": 0}}
+        case "Ingress":
+            return {**obj, "status": {"loadBalancer": {}}}
         case "CustomResourceDefinition":
             conditions = [
                 {"type": name, "status": "True"} for name in ("NamesAccepted", "Established")

@@ -3,7 +3,9 @@
 from rehearsal.kubernetes.resources import Resource, served
 from rehearsal.kubernetes.store import Object, Store
 
-_VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.0+rehearsal"}
+VERSION = "v1.37.0+rehearsal"
+"""The version of Kubernetes that the API claims."""
+_VERSION = {"major": "1", "minor": "37", "gitVersion": VERSION}
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 

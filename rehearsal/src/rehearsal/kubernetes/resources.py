@@ -73,16 +73,23 @@ _POD = (
 )
 _RBAC = "rbac.authorization.k8s.io"
 _CRD = "CustomResourceDefinition"
+_HPA = "HorizontalPodAutoscaler"
 
 _BUILT_IN = (
     Resource("", "ConfigMap", "configmaps", short=("cm",)),
+    Resource("", "Event", "events", short=("ev",)),
     Resource("", "Namespace", "namespaces", False, ("ns",), True, subresources=("finalize",)),
+    Resource("", "Node", "nodes", False, ("no",), True, subresources=("proxy",)),
     Resource("", "Pod", "pods", short=("po",), has_status=True, subresources=_POD),
     Resource("", "Secret", "secrets"),
     Resource("", "Service", "services", True, ("svc",), True, subresources=("proxy",)),
     Resource("", "ServiceAccount", "serviceaccounts", short=("sa",), subresources=("token",)),
     Resource("apiextensions.k8s.io", _CRD, f"{_CRD.lower()}s", False, ("crd",), has_status=True),
     Resource("apps", "StatefulSet", "statefulsets", True, ("sts",), True, subresources=("scale",)),
+    Resource(
+        "autoscaling", _HPA, f"{_HPA.lower()}s", True, ("hpa",), True, version="v2", stored="v2"
+    ),
+    Resource("networking.k8s.io", "Ingress", "ingresses", True, ("ing",), True),
     Resource("networking.k8s.io", "NetworkPolicy", "networkpolicies", short=("netpol",)),
     Resource(_RBAC, "ClusterRole", "clusterroles", False),
     Resource(_RBAC, "ClusterRoleBinding", "clusterrolebindings", False),

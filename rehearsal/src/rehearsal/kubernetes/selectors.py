@@ -21,6 +21,10 @@ _FIELD = re.compile(r"(?P<key>[\w.-]+)(?P<negative>!?)==?(?P<values>[^=]*)")
 
 _ALL = {"metadata.name", "metadata.namespace"}
 _FIELDS = {
+    "Event": {
+        *(f"involvedObject.{key}" for key in ("fieldPath", "kind", "name", "namespace", "uid")),
+        *("reason", "type"),
+    },
     "Namespace": {"status.phase"},
     "Pod": {"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"},
     "Secret": {"type"},

@@ -15,7 +15,7 @@ Object = dict[str, Any]
 _Key = tuple[str, str, str]
 
 _RBAC = {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
-_CORE = {"ConfigMap", "Namespace", "Secret", "Service", "ServiceAccount"}
+_CORE = {"ConfigMap", "Event", "Namespace", "Node", "Secret", "Service", "ServiceAccount"}
 _WITHOUT_GENERATION = _RBAC | _CORE
 """Kinds on which Kubernetes sets no `metadata.generation`."""
 

@@ -85,7 +85,8 @@ def _row(columns: Sequence[Column], obj: Object, include: str) -> Object:
 def _columns(resource: Resource) -> list[Column]:
     if resource.columns:
         return [_NAME, *(_given(column) for column in resource.columns)]
-    return [_NAME, *_OF_KIND.get(resource.kind, (_AGE,))]
+    columns = _OF_KIND.get(resource.kind, (_AGE,))
+    return [*columns] if resource.kind == "Event" else [_NAME, *columns]
 
 
 def _given(column: Object) -> Column:
@@ -172,6 +173,47 @@ def _versions(definition: Object) -> str:
     return ",".join(v["name"] + ("(storage)" if v["storage"] else "") for v in versions)
 
 
+def _conditions(node: Object) -> str:
+    found = [each for each in at(node, "status", "conditions") or () if each["type"] == "Ready"]
+    return "Ready" if found and found[0]["status"] == "True" else "NotReady"
+
+
+def _seen(event: Object) -> str:
+    return _age(event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+
+
+def _involved(event: Object) -> str:
+    subject = event["involvedObject"]
+    return f"{subject.get('kind', '').lower()}/{subject.get('name', '')}"
+
+
+def _scaled(autoscaler: Object) -> str:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return f"{target['kind']}/{target['name']}"
+
+
+def _targets(autoscaler: Object) -> str:
+    """Return the metrics of an autoscaler, whose present values nobody measures."""
+    metrics: list[Object] = autoscaler["spec"].get("metrics") or []
+    return ", ".join(map(_target, metrics)) or _NONE
+
+
+def _target(metric: Object) -> str:
+    found: Object = metric.get("resource") or {}
+    wanted: Object = found.get("target") or {}
+    value = wanted.get("averageValue") or f"{wanted.get('averageUtilization', '')}%"
+    return f"{found['name']}: <unknown>/{value}" if found else "<unknown>"
+
+
+def _hosts(ingress: Object) -> str:
+    rules: list[Object] = at(ingress, "spec", "rules") or []
+    return ",".join(rule["host"] for rule in rules if rule.get("host")) or "*"
+
+
+def _ingress_ports(ingress: Object) -> str:
+    return "80, 443" if at(ingress, "spec", "tls") else "80"
+
+
 def _path(*path: str, default: Any = _NONE) -> Callable[[Object], Any]:
     return lambda obj: at(obj, *path) or default
 
@@ -199,8 +241,42 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
         Column("Versions", _versions),
         _CREATED,
     ),
+    "Event": (
+        Column("Last Seen", _seen),
+        Column("Type", _path("type")),
+        Column("Reason", _path("reason")),
+        Column("Object", _involved),
+        Column("Subobject", _path("involvedObject", "fieldPath", default=""), wide=True),
+        Column("Source", _path("source", "component", default=""), wide=True),
+        Column("Message", _path("message")),
+        Column("Count", _path("count", default=1), wide=True),
+        _NAME._replace(wide=True),
+    ),
+    "HorizontalPodAutoscaler": (
+        Column("Reference", _scaled),
+        Column("Targets", _targets),
+        Column("MinPods", lambda obj: str(obj["spec"].get("minReplicas", "<unset>"))),
+        Column("MaxPods", _path("spec", "maxReplicas")),
+        Column("Replicas", _path("status", "currentReplicas", default=0)),
+        _AGE,
+    ),
+    "Ingress": (
+        Column("Class", _path("spec", "ingressClassName")),
+        Column("Hosts", _hosts),
+        Column("Address", lambda _: ""),
+        Column("Ports", _ingress_ports),
+        _AGE,
+    ),
     "Namespace": (Column("Status", _path("status", "phase")), _AGE),
     "NetworkPolicy": (Column("Pod-Selector", _selector("podSelector", "matchLabels")), _AGE),
+    "Node": (
+        Column("Status", _conditions),
+        Column("Roles", lambda _: _NONE),
+        _AGE,
+        Column("Version", _path("status", "nodeInfo", "kubeletVersion")),
+        Column("OS-Image", _path("status", "nodeInfo", "osImage"), wide=True),
+        Column("Kernel-Version", _path("status", "nodeInfo", "kernelVersion"), wide=True),
+    ),
     "Pod": (
         Column("Ready", _ready_containers),
         Column("Status", _path("status", "phase", default="Unknown")),

@@ -3,8 +3,8 @@
 import pytest
 
 from rehearsal.kubernetes.store import Object
-from tests.kubernetes.kube import ConfigMap, Kube, RefusedError, names
-from tests.kubernetes.objects import config_map
+from tests.kubernetes.kube import ConfigMap, HorizontalPodAutoscaler, Kube, RefusedError, names
+from tests.kubernetes.objects import autoscaler, config_map
 
 
 def test_sets_the_fields_that_only_the_server_sets(admin: Kube, place: str) -> None:
@@ -154,3 +154,17 @@ def test_refuses_other_content_types(admin: Kube) -> None:
         admin.request("POST", admin.path(ConfigMap), content="x", headers={"Content-Type": "a/b"})
 
     assert error.value.reason == (415, "UnsupportedMediaType")
+
+
+def test_an_autoscaler_has_at_least_one_replica(admin: Kube) -> None:
+    created = admin.create(autoscaler(maxReplicas=3))
+
+    assert created["spec"]["minReplicas"] == 1
+    assert names(admin.list(HorizontalPodAutoscaler)) == ["web"]
+
+
+def test_an_autoscaler_needs_an_upper_limit(admin: Kube) -> None:
+    with pytest.raises(RefusedError, match=r"spec\.maxReplicas") as error:
+        admin.create(autoscaler(minReplicas=1))
+
+    assert error.value.reason == (422, "Invalid")

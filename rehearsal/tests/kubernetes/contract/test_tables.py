@@ -12,6 +12,7 @@ from tests.kubernetes.kube import (
     RBAC,
     ConfigMap,
     Definition,
+    HorizontalPodAutoscaler,
     Kind,
     Kube,
     Namespace,
@@ -24,6 +25,7 @@ from tests.kubernetes.kube import (
     outcome,
 )
 from tests.kubernetes.objects import (
+    autoscaler,
     binding,
     config_map,
     definition,
@@ -111,6 +113,19 @@ def test_a_stateful_set(admin: Kube) -> None:
     found = shown(table(admin, StatefulSet))
 
     assert found == {"Name": "a", "Ready": "0/0", "Containers": "workload", "Images": "image:1"}
+
+
+def test_an_autoscaler(admin: Kube) -> None:
+    admin.create(autoscaler(maxReplicas=3))
+
+    assert shown(table(admin, HorizontalPodAutoscaler)) == {
+        "Name": "web",
+        "Reference": "StatefulSet/web",
+        "Targets": "cpu: <unknown>/80%",
+        "MinPods": "1",
+        "MaxPods": 3,
+        "Replicas": 0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import cast
 
 from rehearsal.juju.model.state import Application, Model, Unit
-from rehearsal.juju.pods import objects
+from rehearsal.juju.pods import events, objects
 from rehearsal.kubernetes.store import Change, Object, Store
 from rehearsal.machine.addresses import Network
 
@@ -30,6 +30,7 @@ class Cluster:
         self._deleted: set[str] = set()
         self._lock = threading.Lock()
         self._unsubscribe = store.subscribe(self._on_change)
+        store.put(events.node())
 
     def close(self) -> None:
         """Stop listening."""
@@ -81,9 +82,15 @@ class Cluster:
         pod = objects.pod(unit, template, f"{app.name}-{revision}")
         started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = _pod_status(pod["spec"], address, started, ready=True)
-        self._store.put(pod | {"status": status})
+        stored = self._store.put(pod | {"status": status})
         self._count_pods(app)
+        self._report(events.of_start(stored, stateful_set))
         return address, revision
+
+    def _report(self, happened: Iterable[Object]) -> None:
+        """Write events."""
+        for event in happened:
+            self._store.put(event)
 
     def set_ready(self, unit: Unit, ready: bool) -> None:
         """Set the condition by which Services choose their pods."""
@@ -95,11 +102,16 @@ class Cluster:
                 status = _pod_status(pod["spec"], address, started, ready=ready)
                 self._store.put(pod | {"status": status})
                 self._count_pods(unit.app)
+                if not ready and status != pod["status"]:
+                    self._report([events.of_failed_check(pod)])
 
     def remove_pod(self, unit: Unit) -> None:
         """Remove a unit's pod."""
-        self._store.delete("Pod", unit.app.model.name, unit.pod_name)
+        model, app = unit.app.model.name, unit.app.name
+        pod = self._store.delete("Pod", model, unit.pod_name)
         self._count_pods(unit.app)
+        if pod:
+            self._report(events.of_end(pod, self._store.get("StatefulSet", model, app)))
 
     def _count_pods(self, app: Application) -> None:
         """Write the number of pods into the status of the StatefulSet."""

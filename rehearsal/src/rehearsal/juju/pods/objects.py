@@ -1,6 +1,7 @@
 """The objects that Juju writes to Kubernetes for models, applications and units."""
 
 from rehearsal.juju.model.state import CONTROLLER_UUID, Application, Model, Unit
+from rehearsal.juju.pods.events import NODE
 from rehearsal.juju.pods.pod_spec import pod_spec
 from rehearsal.kubernetes.store import Object
 
@@ -44,7 +45,7 @@ def pod(unit: Unit, template: Object, revision: str) -> Object:
         "statefulset.kubernetes.io/pod-name": unit.pod_name,
     }
     names = {"name": unit.pod_name, "namespace": app.model.name}
-    network = {"hostname": unit.pod_name, "subdomain": f"{app.name}-endpoints"}
+    network = {"hostname": unit.pod_name, "subdomain": f"{app.name}-endpoints", "nodeName": NODE}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
