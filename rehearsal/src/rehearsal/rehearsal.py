@@ -157,6 +157,8 @@ class Rehearsal:
             if self._namespace:
                 stack.callback(self._namespace.close)
             stack.callback(self._processes.close)
+            for socket in (self._questions, self._juju):
+                stack.callback(socket.server_close)  # it is open before its part has started
             self._ports.start()
             parts = (self._kubernetes, self._mesh, self._questions, self._relay)
             for part in filter(None, parts):
