@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rehearsal.kubernetes.store import Object, Store
-from tests.kubernetes.kube import ConfigMap, Kube, Pod, RefusedError, StatefulSet
+from tests.kubernetes.kube import ConfigMap, Kube, Pod, RefusedError, StatefulSet, outcome
 from tests.kubernetes.objects import (
     config_map,
     definition,
@@ -56,6 +56,18 @@ def test_subresources_that_have_a_substitute(
     path = f"{admin.path(Pod, 'a')}/{subresource}"
 
     assert refusal(admin, method, path).startswith(f"the subresource {subresource}; {instead}")
+
+
+@pytest.mark.parametrize(
+    ("api", "plural"), [("/api/v1", "endpoints"), ("/apis/apps/v1", "deployments")]
+)
+def test_kinds_of_kubernetes_that_are_not_served(admin: Kube, api: str, plural: str) -> None:
+    assert refusal(admin, "GET", f"{api}/namespaces/demo/{plural}") == plural
+
+
+@pytest.mark.parametrize("path", ["api/v1/nonsense", "apis/networking.istio.io/v1/ingresses"])
+def test_kinds_that_kubernetes_does_not_have_are_not_found(admin: Kube, path: str) -> None:
+    assert outcome(lambda: admin.request("GET", f"/{path}")) == 404
 
 
 def test_the_scale_of_a_stateful_set(admin: Kube) -> None:

@@ -9,6 +9,7 @@ from rehearsal.kubernetes import admission, fields, patches, rbac, reviews, stat
 from rehearsal.kubernetes.logs import Logs, log
 from rehearsal.kubernetes.requests import NOT_ALLOWED, NOT_FOUND, NOT_SERVED, Answer, Request
 from rehearsal.kubernetes.resources import Resource, Target, find, served
+from rehearsal.kubernetes.schemas import is_of_kubernetes
 from rehearsal.kubernetes.selectors import Matches, by_query, selected_name
 from rehearsal.kubernetes.store import Object, Store
 from rehearsal.kubernetes.watches import Watches
@@ -75,6 +76,8 @@ class Api:
 
     def _resource(self, target: Target) -> Resource | None:
         resource = find(self._store, target)
+        if not resource and is_of_kubernetes(target.group, target.version, target.plural):
+            raise status.not_done(target.plural)
         if resource is None or (target.namespace and not resource.namespaced):
             if target.group in {each.group for each in served(self._store)}:
                 raise NOT_FOUND

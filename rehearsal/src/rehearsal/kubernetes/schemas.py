@@ -66,11 +66,29 @@ def fitted(resource: Resource, obj: Object, findings: Findings) -> Object:
 @functools.cache
 def built_in(resource: Resource) -> Object:
     """Return the schema of a built-in kind."""
-    module = f"{resource.group.partition('.')[0] or 'core'}_{resource.version}"
-    models = importlib.import_module(f"lightkube.models.{module}")
+    models = importlib.import_module(
+        f"lightkube.models.{_module(resource.group, resource.version)}"
+    )
     schema = _of_class(getattr(models, resource.kind))
     # A write to an object does not write its status.
     return {**schema, "properties": schema["properties"] | {"status": {_ANYTHING: True}}}
+
+
+@functools.cache
+def is_of_kubernetes(group: str, version: str, plural: str) -> bool:
+    """Return whether a real Kubernetes serves a kind, also if the rehearsal does not."""
+    try:
+        found = importlib.import_module(f"lightkube.resources.{_module(group, version)}")
+    except ModuleNotFoundError:
+        return False
+    about = [getattr(each, "_api_info", None) for each in vars(found).values()]
+    named = {(each.resource.group, each.plural) for each in about if each}
+    return (group, plural) in named
+
+
+def _module(group: str, version: str) -> str:
+    """Return the name of lightkube's module for a group and version."""
+    return f"{group.partition('.')[0] or 'core'}_{version}"
 
 
 @functools.cache
