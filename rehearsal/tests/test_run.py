@@ -190,7 +190,7 @@ class OfAnImage(ops.CharmBase):
 
     def _on_ready(self, event):
         service = {{"override": "merge", "command": "/bin/no-such-server"{}}}
-        event.workload.add_layer("mine", {{"services": {{"server": service}}}}, combine=True)
+        event.workload.add_layer("mine", {{"services": {{"mine": service}}}}, combine=True)
         event.workload.replan()
         try:
             event.workload.exec(["no-such-tool"])
@@ -210,9 +210,25 @@ def test_a_failed_hook_is_told_with_what_its_image_lacks(
 
     told = " ".join(done.stdout.split())
     assert "RuntimeError: no server" in told
-    assert "/bin/no-such-server is not on this machine: service server of container web" in told
+    assert "/bin/no-such-server is not on this machine: service mine of container web" in told
     assert "no-such-tool is not on this machine: a command in container web is left out" in told
     assert ("container web has no enabled service to start" in told) is (not startup)
+
+
+@pytest.mark.parametrize(
+    "call", ['get_service("of-image")', 'start("of-image")', 'get_service("mine")']
+)
+def test_a_service_that_only_an_image_can_bring_is_told(
+    write_bundle: WriteBundle, tmp_path: Path, call: str
+):
+    bundle = write_bundle({"web": {}})
+    code = OF_AN_IMAGE.format("").replace('exec(["no-such-tool"])', call)
+    (tmp_path / "plain" / "src" / "charm.py").write_text(code.replace("APIError", "ExecError"))
+
+    done = rehearse(bundle)
+
+    told = " ".join(done.stdout.split())
+    assert ("services and layers of images are left out" in told) is ("of-image" in call)
 
 
 def silence(done: Done) -> str:

@@ -19,7 +19,7 @@ logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of eac
 _RUNS_ON = re.compile(r" unit\.(\S+)/\d+\.juju-log (?:ops|Operator Framework) (\S+) up and running")
 _LEFT_OUT = re.compile(
     r" WARNING unit\.(\S+)\.juju-log "
-    r"(.* is not on this machine: .*|container \S+ has no enabled service to start: .*)"
+    r"(.* is not on this machine: .*|.*: services and layers of \S+( image)? are left out)"
 )
 
 

@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 import traceback
@@ -54,6 +55,7 @@ from rehearsal.machine import landlock
 AnyContext: TypeAlias = "testing.Context[ops.CharmBase]"  # not generic in older versions
 AnyRelation = testing.Relation | testing.PeerRelation
 _Made = TypeVar("_Made")
+_NO_SERVICE = re.compile(r"\bservice ['\"]?[^'\" ]+['\"]? (not found|does not exist)$")
 _FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
 """Keys that charm code does not see, left out since ops.testing writes the rest for each hook."""
 
@@ -108,7 +110,8 @@ class Worker:
                     left = cast("testing.State", failure.state)
                     return _result(hook, context, left, notes, failure.message)
                 except testing.errors.UncaughtCharmError as error:
-                    return HookResult(error=_traceback(error), log=_log(context))
+                    log = _log(context) + _left_out(error)
+                    return HookResult(error=_traceback(error), log=log)
                 except SystemExit as end:
                     if end.code or seen.state is None:
                         error = f"the charm called sys.exit({end.code!r})\n{traceback.format_exc()}"
@@ -403,6 +406,14 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _log(context: AnyContext) -> list[tuple[str, str]]:
     return [(line.level, line.message) for line in context.juju_log]
+
+
+def _left_out(error: testing.errors.UncaughtCharmError) -> list[tuple[str, str]]:
+    """Return a warning if a charm has failed for want of a service, which its image may bring."""
+    text = str(error.__cause__ or error)
+    if not _NO_SERVICE.search(text):
+        return []
+    return [("WARNING", f"{text}: services and layers of images are left out")]
 
 
 def _traceback(error: testing.errors.UncaughtCharmError) -> str:
