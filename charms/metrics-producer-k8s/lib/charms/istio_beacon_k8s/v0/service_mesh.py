@@ -1224,9 +1224,13 @@ class ServiceMeshProvider(ops.Object):
         for relation in self._relations():
             text = relation.data[relation.app].get("policies", "[]")
             try:
-                yield relation.app.name, _policy_list().validate_json(text)
+                yield relation.app.name, self._policy_list.validate_json(text)
             except pydantic.ValidationError:
                 yield relation.app.name, self._read_one_by_one(relation.app.name, text)
+
+    @functools.cached_property
+    def _policy_list(self) -> pydantic.TypeAdapter[list[MeshPolicy]]:
+        return pydantic.TypeAdapter(list[MeshPolicy])
 
     def _read_one_by_one(self, app: str, text: str) -> list[MeshPolicy | Refusal]:
         """Return the policies of a bag in which some are malformed, which takes longer."""
@@ -1303,11 +1307,6 @@ def _boundless(policy: MeshPolicy) -> str | None:
     if unit and not (policy.target_app_name or policy.target_selector_labels):
         return "a unit target without application or selector opens the whole namespace"
     return None
-
-
-@functools.cache
-def _policy_list() -> pydantic.TypeAdapter[list[MeshPolicy]]:
-    return pydantic.TypeAdapter(list[MeshPolicy])
 
 
 def _json_list(text: str) -> list[object]:
@@ -1687,7 +1686,6 @@ _Manifest = dict[str, Any]
 _Key = tuple[str, str]  # namespace and name
 
 
-@functools.cache
 def authorization_policy_resource() -> type[GenericNamespacedResource]:
     """Return lightkube's class for Istio's AuthorizationPolicy (security.istio.io/v1).
 
