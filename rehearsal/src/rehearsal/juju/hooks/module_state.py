@@ -22,7 +22,8 @@ class ModuleState:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = f"{root}/"
+        self._code, self._packages = f"{root}/", f"{root}/venv/"
+        self._others: set[str] = set()
         self._before = self._values()
         self._threads = threading.active_count()
 
@@ -35,13 +36,29 @@ class ModuleState:
             or not all(_is_same(self._before[name], after[name]) for name in after)
         )
 
+    def others(self) -> frozenset[str]:
+        """Return the names of the imported modules that are not the charm's own."""
+        self._own_modules()
+        return frozenset(self._others)
+
     def _values(self) -> Values:
         return {
             f"{module.__name__}.{name}": content
-            for module in list(sys.modules.values())
-            if str(getattr(module, "__file__", None)).startswith(self._root)
+            for module in self._own_modules()
             for name, content in _globals(module)
         }
+
+    def _own_modules(self) -> list[ModuleType]:
+        """Return the imported modules of the charm, after a look at those that are new."""
+        found = {name: sys.modules[name] for name in sys.modules.keys() - self._others}
+        own = {name: module for name, module in found.items() if self._is_own(module)}
+        self._others |= found.keys() - own.keys()
+        return list(own.values())
+
+    def _is_own(self, module: ModuleType) -> bool:
+        """Return whether a module is in the charm's folder and not one of its packages."""
+        file = str(getattr(module, "__file__", None))
+        return file.startswith(self._code) and not file.startswith(self._packages)
 
 
 def _globals(module: ModuleType) -> Iterator[tuple[str, list[Any]]]:

@@ -2,11 +2,17 @@
 
 A fork for each hook would be simpler, but takes longer than the hook: it copies nearly all the
 memory that Python looks at. A process therefore goes on as long as its hooks leave no state behind.
+
+Some code imports packages only in a function, for example a client for Kubernetes. The process that
+forks imports them, too, once a hook has, so that the next units need not do it again.
 """
 
+import contextlib
+import gc
+import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +22,8 @@ _MOST = 8
 """Processes of units that one charm keeps; the others are forked again for their next hook."""
 Run = Callable[[bytes], bool]
 """Runs a hook of which the context is given and sends the result; returns whether it was clean."""
+Names = Callable[[], frozenset[str]]
+"""Returns the names of the imported modules that are not the charm's own."""
 
 
 class UnitProcesses:
@@ -23,10 +31,12 @@ class UnitProcesses:
 
     Args:
         run: runs a hook in a process.
+        imported: finds out what a hook has imported.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, imported: Names) -> None:
         self._run = run
+        self._imported = imported
         self._processes: dict[Path, tuple[int, Connection[Any, Any]]] = {}
 
     def run(self, unit: Path, context: bytes) -> None:
@@ -42,11 +52,12 @@ class UnitProcesses:
         process, connection = self._processes.pop(unit, None) or self._fork()
         connection.send_bytes(context)
         try:
-            is_clean: bool = connection.recv()
+            is_clean, imported = connection.recv()
         except (EOFError, ConnectionError):
             _, status = os.waitpid(process, 0)
             sys.exit(_end(status))
         self._processes[unit] = process, connection
+        _import(imported)
         if not is_clean:
             self._drop(unit)
         elif len(self._processes) > _MOST:
@@ -64,17 +75,29 @@ class UnitProcesses:
         os._exit(0)
 
     def _serve(self, connection: "Connection[Any, Any]") -> None:
+        known = self._imported()
         while True:
             try:
                 context = connection.recv_bytes()
             except EOFError:
                 return
-            connection.send(self._run(context))
+            is_clean = self._run(context)
+            imported = self._imported()
+            connection.send((is_clean, sorted(imported - known)))
+            known = imported
 
     def _drop(self, unit: Path) -> None:
         process, connection = self._processes.pop(unit)
         connection.close()
         os.waitpid(process, 0)
+
+
+def _import(names: Iterable[str]) -> None:
+    """Import modules that a hook has imported; a module may refuse to be imported without it."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    gc.freeze()
 
 
 def _end(status: int) -> str:

@@ -10,7 +10,9 @@ imports need the standard library, ops and ops-scenario only.
 """
 
 import dataclasses
+import functools
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -22,6 +24,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias, TypeVar, cast
 
 import ops
@@ -75,7 +78,7 @@ class Worker:
 
     def serve(self) -> None:
         """Answer until the controller hangs up."""
-        processes = UnitProcesses(self._answer)
+        processes = UnitProcesses(self._answer, self._state.others)
         while True:
             try:
                 received = self._connection.recv_bytes()
@@ -149,7 +152,13 @@ def _cleaned(context: AnyContext) -> AbstractContextManager[AnyContext]:
 
 
 def _warm_up() -> None:
-    """Run a hook of an empty charm, so that children inherit the imports of ops.testing."""
+    """Run a hook of an empty charm, so that children inherit the imports of ops.testing.
+
+    For each hook, ops.testing writes the metadata of the charm, with a slow module of PyYAML.
+    """
+    runtime: Any = importlib.import_module("scenario._runtime")
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    runtime.yaml = SimpleNamespace(safe_dump=functools.partial(yaml.dump, Dumper=dumper))
     context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
     with _cleaned(context):
         context.run(context.on.update_status(), testing.State())
