@@ -9,6 +9,7 @@ everything. It shows the expected results beside the observed ones, and exits wi
 
 import argparse
 import sys
+from pathlib import Path
 
 import jubilant
 
@@ -31,6 +32,13 @@ def main() -> int:
         metavar="SECONDS",
         help=f"seconds in which a command has to take effect (default: {patience.SECONDS:.0f})",
     )
+    parser.add_argument(
+        "--map",
+        type=Path,
+        default=Path(".rehearsal"),
+        metavar="FOLDER",
+        help="folder for the picture of the mesh, map.html and map.svg (default: .rehearsal)",
+    )
     arguments = parser.parse_args()
     teller = Teller()
     stage = Stage(arguments.patience, teller)
@@ -44,6 +52,7 @@ def main() -> int:
     except FileNotFoundError:
         teller.failure("there is no juju on PATH; `make demo` brings its own", "")
         return 1
+    teller.picture(stage.picture.save(arguments.map))
     teller.verdict(stage.differences, stage.looks, stage.cause)
     return 1 if stage.differences else 0
 

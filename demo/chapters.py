@@ -72,6 +72,7 @@ class Story:
             self._deploy("demo-remote.yaml", *self._offer(folder))
         self._stage.settle("deploying")
         self._scraper("remote, unknown", allowed=False)
+        self._stage.take_picture()  # allowed, denied and waiting callers are all there
         self._stage.do("integrate", *IDENTITY)
         self._scraper("remote, known", allowed=True, find_cause=self._undelivered)
         self._stage.do("remove-relation", *IDENTITY)

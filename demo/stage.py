@@ -11,6 +11,7 @@ from rich.markup import escape
 from demo import patience, undelivered
 from demo.cluster import UnknownError
 from demo.leftovers import look
+from demo.picture import Picture
 from demo.table import AUTHORIZATION_POLICIES, EXPECTED, Expected, Line, Row, observe
 from demo.telling import Teller
 
@@ -36,6 +37,7 @@ class Stage:
         differences: a sentence for each result that is not as expected.
         cause: the sentences that explain differences, if a cause is known.
         looks: how many cells and lists were compared.
+        picture: collects the calls and draws the mesh.
     """
 
     def __init__(self, seconds: float, teller: Teller) -> None:
@@ -47,6 +49,7 @@ class Stage:
         self.differences: list[str] = []
         self.cause = ""
         self.looks = 0
+        self.picture = Picture()
 
     def add_model(self, name: str) -> None:
         """Add a model, which has the focus from then on."""
@@ -122,6 +125,11 @@ class Stage:
         self._tell.command(("run", "mesh/leader", "explain", *words))
         results = self._run("explain", call).results
         self._tell.say(f"{results['verdict']}: {results['reason']}")
+        self.picture.explain(self._in_focus, caller, method, path, results["reason"])
+
+    def take_picture(self) -> None:
+        """Take the picture of all models, which is saved at the end."""
+        self.picture.take(list(self._models))
 
     def in_force_since(self, start: float) -> None:
         """Say how many seconds have passed since a moment of `time.monotonic`."""
@@ -194,6 +202,7 @@ class Stage:
         waited = f"after {time.monotonic() - start:.0f} s"
         self.looks += len(line.expected)
         self.differences += [f"{difference} {waited}" for difference in line.differences()]
+        self.picture.add(self._in_focus, unit, model, line.observed)
         return line
 
     def _call(

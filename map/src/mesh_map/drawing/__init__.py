@@ -1,0 +1,1 @@
+"""Lays out a map and draws it as SVG."""

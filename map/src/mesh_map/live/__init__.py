@@ -1,0 +1,1 @@
+"""Serves the page on a loopback address and sends changes and calls to it."""

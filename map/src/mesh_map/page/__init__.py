@@ -1,0 +1,1 @@
+"""Makes a self-contained HTML page of a map."""

@@ -1,0 +1,1 @@
+"""Reads models, relations and policies through the `juju` on PATH."""

@@ -1,0 +1,123 @@
+"""Reads a snapshot of models with jubilant, from any controller."""
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import jubilant
+
+from mesh_map.model import Application, Model, Name, Relation, Snapshot
+from mesh_map.reading import policies, relations
+from mesh_map.reading.relations import IDENTITY, MESH
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A model as it was read."""
+
+    juju: jubilant.Juju
+    status: jubilant.Status
+
+    @classmethod
+    def of(cls, juju: jubilant.Juju) -> "_Read":
+        return cls(juju, juju.status())
+
+    @property
+    def name(self) -> str:
+        return self.status.model.name
+
+
+class Reader:
+    """Reads snapshots with one `juju`.
+
+    Args:
+        models: the models to read; by default all models of the controller that have a mesh.
+        cli_binary: the `juju` to use.
+    """
+
+    def __init__(self, models: Sequence[str] = (), cli_binary: str | None = None) -> None:
+        self._models = models
+        self._cli_binary = cli_binary
+        self._actions: dict[str, frozenset[str]] = {}
+
+    def read(self) -> Snapshot:
+        """Return the present state of the models.
+
+        Raises:
+            jubilant.CLIError: juju failed.
+            jubilant.TaskError: the action of a mesh failed.
+        """
+        # Each command takes a while, so the models are read at the same time.
+        with ThreadPoolExecutor() as pool:
+            reads = list(pool.map(_Read.of, self._jujus()))
+            offers = _offers(reads)
+            of_models = pool.map(lambda r: relations.read(r.juju, r.status, offers), reads)
+            found = [relation for each in of_models for relation in each]
+            meshes = [(read, mesh) for read in reads for mesh in self._meshes(read, found)]
+            reviews = list(pool.map(lambda m: policies.read(m[0].juju, m[1]), meshes))
+        notes = {read.name: note for (read, _), (_, note) in zip(meshes, reviews, strict=True)}
+        names = {Name(read.name, mesh) for read, mesh in meshes}
+        members = {each.requirer for each in found if each.interface == MESH}
+        return Snapshot(
+            tuple(_model(read, names, members, notes.get(read.name, "")) for read in reads),
+            tuple(each for each in found if each.interface not in (IDENTITY, MESH)),
+            frozenset((e.requirer, e.provider) for e in found if e.interface == IDENTITY),
+            tuple(policy for accepted, _ in reviews for policy in accepted),
+        )
+
+    def _jujus(self) -> Iterable[jubilant.Juju]:
+        return [
+            jubilant.Juju(model=name, cli_binary=self._cli_binary)
+            for name in self._models or self._all_models()
+        ]
+
+    def _all_models(self) -> list[str]:
+        listed = jubilant.Juju(cli_binary=self._cli_binary).cli(
+            "models", "--format", "json", include_model=False
+        )
+        models = json.loads(listed)["models"]
+        return [m["short-name"] for m in models if not m["is-controller"] and m["life"] == "alive"]
+
+    def _meshes(self, read: _Read, found: Iterable[Relation]) -> list[str]:
+        """Return the applications of a model that provide a mesh and list their policies."""
+        providers = {e.provider for e in found if e.interface == MESH}
+        names = sorted(each.app for each in providers if each.model == read.name)
+        return [name for name in names if self._has_action(read, name)]
+
+    def _has_action(self, read: _Read, app: str) -> bool:
+        """Return whether an application has the action `policies`, and so has a leader to ask."""
+        status = read.status.apps[app]
+        if status.charm not in self._actions:
+            listed = read.juju.cli("actions", app, "--format", "json")
+            self._actions[status.charm] = frozenset(json.loads(listed or "{}"))
+        return policies.ACTION in self._actions[status.charm] and bool(status.units)
+
+
+def _offers(reads: Iterable[_Read]) -> dict[str, Name]:
+    """Return the applications behind offers, by `model.offer`."""
+    return {
+        f"{read.name}.{offer}": Name(read.name, status.app)
+        for read in reads
+        for offer, status in read.status.offers.items()
+    }
+
+
+def _model(read: _Read, meshes: set[Name], members: set[Name], note: str) -> Model:
+    apps = [_application(read, name, members) for name in sorted(read.status.apps)]
+    return Model(
+        read.name,
+        tuple(app for app in apps if app.name not in meshes),
+        tuple(app for app in apps if app.name in meshes),
+        note,
+    )
+
+
+def _application(read: _Read, name: str, members: set[Name]) -> Application:
+    found = read.status.apps[name]
+    full = Name(read.name, name)
+    status = found.app_status
+    units = len(found.units)
+    return Application(
+        full, found.charm_name, units, full in members, status.current, status.message
+    )
