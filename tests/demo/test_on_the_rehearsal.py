@@ -23,7 +23,7 @@ def tell(
     folder: Path, kept: Path, patience: float, *options: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the demo of a checkout, and keep the files of the run."""
-    story = f"(cd {folder}; {STORY} --patience {patience})"
+    story = f"(cd {folder}; {STORY} --patience {patience} --map {kept / 'map'})"
     keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
     return subprocess.run(
         [
@@ -74,6 +74,21 @@ def test_every_cell_is_as_expected(told: "subprocess.CompletedProcess[str]"):
 
 def test_the_output_fits_a_terminal_of_100_columns(told: "subprocess.CompletedProcess[str]"):
     assert max(map(len, told.stdout.splitlines())) <= 100
+
+
+@pytest.mark.usefixtures("told")
+def test_the_picture_in_the_readme_is_up_to_date(kept: Path):
+    # If the demo or the drawing changed: cp .rehearsal/map.svg docs/map.svg after `make demo`.
+    assert (kept / "map" / "map.svg").read_text() == (ROOT / "docs" / "map.svg").read_text()
+
+
+def test_the_demo_ends_with_the_address_of_its_page(
+    told: "subprocess.CompletedProcess[str]", kept: Path
+):
+    page = kept / "map" / "map.html"
+
+    assert page.as_uri() in told.stdout
+    assert "denied: no relation allows it" in page.read_text()
 
 
 @pytest.mark.usefixtures("told")

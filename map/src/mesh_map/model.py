@@ -36,6 +36,12 @@ class Application:
     status: str
     message: str = ""
 
+    @property
+    def trouble(self) -> str:
+        """The status with its message; empty for an application that is active."""
+        calm = self.status in ("active", "unknown", "")
+        return "" if calm else f"{self.status}: {self.message}".rstrip(": ")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -146,6 +152,7 @@ class Call:
         result: the status code, or `denied`.
         reason: the reason for the result, in words.
         time: the time of day.
+        is_explained: whether the reason is that of the mesh, which knows relations.
     """
 
     source: Name
@@ -157,6 +164,7 @@ class Call:
     result: str
     reason: str = ""
     time: str = ""
+    is_explained: bool = False
 
     @property
     def is_denied(self) -> bool:

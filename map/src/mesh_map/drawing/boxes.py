@@ -6,8 +6,6 @@ from mesh_map.drawing.style import Style
 from mesh_map.drawing.words import fit, width, wrap
 from mesh_map.model import Access, Application, State
 
-_CALM = ("active", "unknown", "")
-"""The status of an application that a map does not mention."""
 _HEADINGS = {
     State.ALLOWED: "allowed {}",
     State.OPEN: "open: {}",
@@ -46,8 +44,7 @@ def of_application(app: Application, style: Style) -> Words:
     both = f"{place}, {units}"
     size = style.size - 1
     lines = (both,) if width(both, size) <= room else (fit(place, room, size), units)
-    trouble = "" if app.status in _CALM else f"{app.status}: {app.message}".rstrip(": ")
-    alert = wrap(trouble, room - style.size * 1.5, style.size - 1, 3)
+    alert = wrap(app.trouble, room - style.size * 1.5, style.size - 1, 3)
     return Words((heading,), lines, tuple(alert))
 
 

@@ -94,8 +94,7 @@ class _Picture:
     def _node(self, root: ET.Element, node: Node) -> None:
         app, place, style = node.application, node.place, self._style
         membership = "on" if app.on_mesh else "off"
-        status = f"{app.status}: {app.message}".rstrip(": ")
-        words = f"{app.name}, {membership} the mesh, {status}"
+        words = ", ".join(filter(None, (str(app.name), f"{membership} the mesh", app.trouble)))
         group = ET.SubElement(
             root,
             "g",

@@ -66,9 +66,11 @@ document.addEventListener("keydown", (event) => {
   else if ((event.key === "Enter" || event.key === " ") && choose(event.target)) event.preventDefault();
 });
 
-// What is gone fades before the new picture takes its place.
+// The tables change at once. In the picture, what is gone fades before the new one takes its place.
 let latest = null;
 function replace(map) {
+  tables.innerHTML = map.tables;
+  showDetails();
   const waiting = latest !== null;
   latest = map;
   if (waiting) return;
@@ -83,7 +85,6 @@ function replace(map) {
 function settle() {
   const focused = document.activeElement.dataset || {};
   pictures.innerHTML = latest.pictures;
-  tables.innerHTML = latest.tables;
   latest = null;
   showDetails();
   showApplication();

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import jubilant
 
-from mesh_map.model import Application, Model, Name, Relation, Snapshot
-from mesh_map.reading import policies, relations
+from mesh_map.model import Application, Call, Model, Name, Relation, Snapshot
+from mesh_map.reading import policies, reasons, relations
 from mesh_map.reading.relations import IDENTITY, MESH
 
 
@@ -66,6 +66,23 @@ class Reader:
             tuple(policy for accepted, _ in reviews for policy in accepted),
         )
 
+    def look(self) -> object:
+        """Return a value that differs if relations, units or states of applications do.
+
+        It costs two short commands and one for each model, and runs no action.
+
+        Raises:
+            jubilant.CLIError: juju failed.
+        """
+        return [_outline(juju.status()) for juju in self._jujus()]
+
+    def explain(self, call: Call, snapshot: Snapshot) -> str:
+        """Return the reason that a mesh of the target's model gives for its decision on a call."""
+        juju = jubilant.Juju(model=call.target.model, cli_binary=self._cli_binary)
+        models = [model for model in snapshot.models if model.name == call.target.model]
+        meshes = [mesh.name.app for model in models for mesh in model.meshes]
+        return reasons.explain(juju, meshes[0], call) if meshes else ""
+
     def _jujus(self) -> Iterable[jubilant.Juju]:
         return [
             jubilant.Juju(model=name, cli_binary=self._cli_binary)
@@ -92,6 +109,16 @@ class Reader:
             listed = read.juju.cli("actions", app, "--format", "json")
             self._actions[status.charm] = frozenset(json.loads(listed or "{}"))
         return policies.ACTION in self._actions[status.charm] and bool(status.units)
+
+
+def _outline(status: jubilant.Status) -> object:
+    """Return what a map shows of a status. Agents are left out: asking a mesh makes them busy."""
+    apps = {
+        name: (app.app_status.current, app.app_status.message, sorted(app.units), app.relations)
+        for name, app in status.apps.items()
+    }
+    remotes = {name: remote.relations for name, remote in status.app_endpoints.items()}
+    return status.model.name, apps, remotes, sorted(status.offers)
 
 
 def _offers(reads: Iterable[_Read]) -> dict[str, Name]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import jubilant
 from rich.console import Console
 
-from rehearsal.commands import foreground, report
+from rehearsal.commands import foreground, live_map, report
 from rehearsal.commands.run import deploy, juju_of, print_problems, settle
 from rehearsal.rehearsal import Rehearsal
 from rehearsal.traffic import calls
@@ -56,18 +56,20 @@ def shell(
         print_problems(juju, out)
         out.print(f"Applications: {', '.join(sorted(juju.status().apps))}")
     commands = _deployed(rehearsal, juju) if bundle else _EMPTY
-    _greet(out, [*commands, *suggestions])
-    foreground.run(*_command(rehearsal))
+    with live_map.serve(rehearsal) as url:
+        _greet(out, [*commands, *suggestions], url)
+        foreground.run(*_command(rehearsal))
     return 0
 
 
 _EMPTY = ["juju add-model NAME", "juju deploy BUNDLE --trust", "juju help"]
 
 
-def _greet(out: Console, commands: Sequence[str]) -> None:
+def _greet(out: Console, commands: Sequence[str], url: str) -> None:
     out.print("[bold]This shell's juju is a rehearsal. Things to type:[/bold]\n")
     for command in commands:
         out.print(f"  {command}", style="cyan", markup=False, soft_wrap=True)
+    out.print(f"\nA live map of who may call whom, for a browser: {url}", soft_wrap=True)
     out.print("\n`exit` ends it and leaves nothing behind.\n")
 
 
