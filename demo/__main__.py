@@ -5,6 +5,7 @@ everything. It shows the expected results beside the observed ones, and exits wi
 
     juju-rehearsal exec python -m demo            # without a cluster
     python -m demo                                # on the controller that you are logged in to
+    python -m demo map                            # draws the mesh of a demo that is deployed there
 """
 
 import argparse
@@ -15,14 +16,43 @@ import jubilant
 
 from demo import patience
 from demo.chapters import Story
+from demo.map import draw
 from demo.stage import FAILURES, Stage
 from demo.telling import Teller
 
 
 def main() -> int:
-    """Tell the story and return its exit status."""
+    """Tell the story or draw the map, and return the exit status."""
+    arguments = _arguments()
+    if arguments.subject == "map":
+        return _draw_map(arguments.model, arguments.map)
+    teller = Teller()
+    stage = Stage(arguments.patience, teller)
+    try:
+        Story(arguments.model, stage, teller).tell()
+    except FAILURES as error:
+        teller.failure(stage.failures() or _reason(error), stage.surroundings())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except FileNotFoundError:
+        teller.failure("there is no juju on PATH; `make demo` brings its own", "")
+        return 1
+    teller.picture(stage.picture.save(arguments.map))
+    teller.verdict(stage.differences, stage.looks, stage.cause)
+    return 1 if stage.differences else 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        choices=("story", "map"),
+        default="story",
+        help="what to do: tell the story, or draw a map of the mesh (default: story)",
     )
     parser.add_argument("--model", default="demo", help="name of the model to add (default: demo)")
     parser.add_argument(
@@ -39,22 +69,17 @@ def main() -> int:
         metavar="FOLDER",
         help="folder for the picture of the mesh, map.html and map.svg (default: .rehearsal)",
     )
-    arguments = parser.parse_args()
-    teller = Teller()
-    stage = Stage(arguments.patience, teller)
+    return parser.parse_args()
+
+
+def _draw_map(model: str, folder: Path) -> int:
+    """Draw the map of a deployed demo, print the address of its page, and return the status."""
     try:
-        Story(arguments.model, stage, teller).tell()
+        print(draw(model, folder).as_uri())
     except FAILURES as error:
-        teller.failure(stage.failures() or _reason(error), stage.surroundings())
+        print(f"ERROR {_reason(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
-    except FileNotFoundError:
-        teller.failure("there is no juju on PATH; `make demo` brings its own", "")
-        return 1
-    teller.picture(stage.picture.save(arguments.map))
-    teller.verdict(stage.differences, stage.looks, stage.cause)
-    return 1 if stage.differences else 0
+    return 0
 
 
 def _reason(error: Exception) -> str:

@@ -32,7 +32,7 @@ class Picture:
         source = Name(model, caller.partition("/")[0])
         for call, result in results.items():
             if result == "denied" or result.isdecimal():
-                made = _call(source, Name(producer_model, PRODUCER), call, result)
+                made = parse(source, Name(producer_model, PRODUCER), call, result)
                 self._calls[source, call] = made
 
     def explain(self, model: str, caller: str, method: str, path: str, reason: str) -> None:
@@ -57,7 +57,7 @@ class Picture:
         return call if call.unit else replace(call, reason=self._reasons.get(key, ""))
 
 
-def _call(source: Name, target: Name, named: str, result: str) -> Call:
+def parse(source: Name, target: Name, named: str, result: str) -> Call:
     """Return a call that the table names, such as `GET :8080/data` or `unit :8080`."""
     method, _, address = named.partition(" :")
     port, slash, path = address.partition("/")

@@ -52,12 +52,14 @@ class Model:
         applications: its applications, except those that provide a mesh.
         meshes: its applications that provide a mesh.
         note: the limits of the enforcement, in words.
+        enforcement: the kind of policies that enforces what the mesh decides.
     """
 
     name: str
     applications: tuple[Application, ...]
     meshes: tuple[Application, ...] = ()
     note: str = ""
+    enforcement: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,8 @@ class Policy:
 
     def allows(self, call: "Call") -> bool:
         """Return whether the policy is for a call, by kind of target, port, method and path."""
-        if (call.unit != "") is not self.on_units or self.ports - {
-            call.port
-        } == self.ports != set():
+        is_for_unit = call.unit != ""
+        if is_for_unit is not self.on_units or (self.ports and call.port not in self.ports):
             return False
         words = self.request.split()
         methods = [word for word in words if word.replace(",", "").isupper()]

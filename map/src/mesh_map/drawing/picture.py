@@ -43,7 +43,7 @@ def draw_file(drawn: Map) -> str:
 
 def stylesheet() -> str:
     """Return the style sheet of pictures."""
-    return importlib.resources.files(__package__).joinpath("picture.css").read_text()
+    return importlib.resources.files("mesh_map.drawing").joinpath("picture.css").read_text()
 
 
 class _Picture:

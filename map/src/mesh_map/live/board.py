@@ -4,7 +4,7 @@ import json
 import queue
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -96,7 +96,7 @@ class Board:
             return page.render(self._map, self._last, self._note, live=True)
 
     @contextmanager
-    def events(self) -> Iterator["queue.SimpleQueue[str]"]:
+    def events(self) -> Generator["queue.SimpleQueue[str]"]:
         """Open a queue of events for a page, which begins with the present map."""
         events: queue.SimpleQueue[str] = queue.SimpleQueue()
         with self._lock:

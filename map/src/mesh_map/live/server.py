@@ -1,9 +1,12 @@
 """Serves the page and its events on a loopback address."""
 
+import functools
 import queue
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 
 from mesh_map.live.board import Board
 
@@ -45,26 +48,32 @@ class _HttpServer(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, board: Board) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.board = board
         self.stopped = threading.Event()
+        super().__init__(("127.0.0.1", 0), functools.partial(_Handler, board, self.stopped))
         self.host = f"127.0.0.1:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _HttpServer
+    def __init__(
+        self,
+        board: Board,
+        stopped: threading.Event,
+        request: socket.socket,
+        address: tuple[str, int],
+        server: BaseServer,
+    ) -> None:
+        self._board, self._stopped = board, stopped
+        super().__init__(request, address, server)
 
     def do_GET(self) -> None:
         """Answer with the page or with its events."""
-        if self.headers.get("Host") not in (
-            self.server.host,
-            f"localhost:{self.server.server_port}",
-        ):
+        port = self.connection.getsockname()[1]
+        if self.headers.get("Host") not in (f"127.0.0.1:{port}", f"localhost:{port}"):
             # A page of another site must not read this one by a name of its own (DNS rebinding).
             self.send_error(HTTPStatus.FORBIDDEN)
         elif self.path == "/":
             self._begin("text/html; charset=utf-8")
-            self.wfile.write(self.server.board.page().encode())
+            self.wfile.write(self._board.page().encode())
         elif self.path == "/events":
             self._begin("text/event-stream")
             self._send_events()
@@ -82,8 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_events(self) -> None:
         """Send events until the page is closed or the server stops."""
-        with self.server.board.events() as events:
-            while not self.server.stopped.is_set():
+        with self._board.events() as events:
+            while not self._stopped.is_set():
                 try:
                     event = events.get(timeout=_BEAT)
                 except queue.Empty:

@@ -62,4 +62,4 @@ def _digest(script: str) -> str:
 
 
 def _file(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath(name).read_text()
+    return importlib.resources.files("mesh_map.page").joinpath(name).read_text()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import jubilant
 
@@ -16,16 +17,31 @@ _SENTENCE = re.compile(
 )
 
 
-def read(juju: jubilant.Juju, mesh: str) -> tuple[list[Policy], str]:
-    """Return the policies that a mesh of a model has, and the limits of their enforcement.
+@dataclass(frozen=True)
+class Review:
+    """The policies of a mesh.
+
+    Attributes:
+        policies: the policies, in force or refused.
+        enforcement: the kind of policies that enforces them, such as `network-policy`.
+        note: the limits of the enforcement, in words.
+    """
+
+    policies: tuple[Policy, ...] = ()
+    enforcement: str = ""
+    note: str = ""
+
+
+def read(juju: jubilant.Juju, mesh: str) -> Review:
+    """Return the policies that a mesh of a model has.
 
     Raises:
         jubilant.TaskError: the action failed.
     """
     results = juju.run(f"{mesh}/leader", ACTION, {"format": "json"}).results
     rows: list[dict[str, str]] = json.loads(results["rows"])
-    policies = [policy for row in rows for policy in parse(row, str(juju.model))]
-    return policies, str(results["unenforced"])
+    policies = tuple(policy for row in rows for policy in parse(row, str(juju.model)))
+    return Review(policies, str(results.get("enforcement", "")), str(results["unenforced"]))
 
 
 def parse(row: dict[str, str], model: str) -> Iterator[Policy]:

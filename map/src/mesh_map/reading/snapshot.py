@@ -1,14 +1,17 @@
 """Reads a snapshot of models with jubilant, from any controller."""
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import jubilant
 
 from mesh_map.model import Application, Call, Model, Name, Relation, Snapshot
 from mesh_map.reading import policies, reasons, relations
+from mesh_map.reading.policies import Review
 from mesh_map.reading.relations import IDENTITY, MESH
 
 
@@ -19,13 +22,16 @@ class _Read:
     juju: jubilant.Juju
     status: jubilant.Status
 
-    @classmethod
-    def of(cls, juju: jubilant.Juju) -> "_Read":
-        return cls(juju, juju.status())
-
     @property
     def name(self) -> str:
         return self.status.model.name
+
+    def relations(self, offers: Mapping[str, Name]) -> list[Relation]:
+        return relations.read(self.juju, self.status, offers)
+
+
+def _read(juju: jubilant.Juju) -> _Read:
+    return _Read(juju, juju.status())
 
 
 class Reader:
@@ -41,6 +47,17 @@ class Reader:
         self._cli_binary = cli_binary
         self._actions: dict[str, frozenset[str]] = {}
 
+    def models(self) -> list[str]:
+        """Return the names of the controller's models that are not being removed.
+
+        Raises:
+            jubilant.CLIError: juju failed.
+        """
+        words = ("models", "--format", "json")
+        listed = jubilant.Juju(cli_binary=self._cli_binary).cli(*words, include_model=False)
+        models: list[dict[str, Any]] = json.loads(listed)["models"]
+        return [m["short-name"] for m in models if not m["is-controller"] and m["life"] == "alive"]
+
     def read(self) -> Snapshot:
         """Return the present state of the models.
 
@@ -50,20 +67,21 @@ class Reader:
         """
         # Each command takes a while, so the models are read at the same time.
         with ThreadPoolExecutor() as pool:
-            reads = list(pool.map(_Read.of, self._jujus()))
-            offers = _offers(reads)
-            of_models = pool.map(lambda r: relations.read(r.juju, r.status, offers), reads)
+            reads = list(pool.map(_read, self._jujus()))
+            of_models = pool.map(_Read.relations, reads, itertools.repeat(_offers(reads)))
             found = [relation for each in of_models for relation in each]
             meshes = [(read, mesh) for read in reads for mesh in self._meshes(read, found)]
-            reviews = list(pool.map(lambda m: policies.read(m[0].juju, m[1]), meshes))
-        notes = {read.name: note for (read, _), (_, note) in zip(meshes, reviews, strict=True)}
+            reviews = list(pool.map(lambda mesh: policies.read(mesh[0].juju, mesh[1]), meshes))
+        by_model = {read.name: review for (read, _), review in zip(meshes, reviews, strict=True)}
         names = {Name(read.name, mesh) for read, mesh in meshes}
         members = {each.requirer for each in found if each.interface == MESH}
         return Snapshot(
-            tuple(_model(read, names, members, notes.get(read.name, "")) for read in reads),
+            tuple(
+                _model(read, names, members, by_model.get(read.name, Review())) for read in reads
+            ),
             tuple(each for each in found if each.interface not in (IDENTITY, MESH)),
             frozenset((e.requirer, e.provider) for e in found if e.interface == IDENTITY),
-            tuple(policy for accepted, _ in reviews for policy in accepted),
+            tuple(policy for review in reviews for policy in review.policies),
         )
 
     def look(self) -> object:
@@ -86,15 +104,8 @@ class Reader:
     def _jujus(self) -> Iterable[jubilant.Juju]:
         return [
             jubilant.Juju(model=name, cli_binary=self._cli_binary)
-            for name in self._models or self._all_models()
+            for name in self._models or self.models()
         ]
-
-    def _all_models(self) -> list[str]:
-        listed = jubilant.Juju(cli_binary=self._cli_binary).cli(
-            "models", "--format", "json", include_model=False
-        )
-        models = json.loads(listed)["models"]
-        return [m["short-name"] for m in models if not m["is-controller"] and m["life"] == "alive"]
 
     def _meshes(self, read: _Read, found: Iterable[Relation]) -> list[str]:
         """Return the applications of a model that provide a mesh and list their policies."""
@@ -130,13 +141,14 @@ def _offers(reads: Iterable[_Read]) -> dict[str, Name]:
     }
 
 
-def _model(read: _Read, meshes: set[Name], members: set[Name], note: str) -> Model:
+def _model(read: _Read, meshes: set[Name], members: set[Name], review: Review) -> Model:
     apps = [_application(read, name, members) for name in sorted(read.status.apps)]
     return Model(
         read.name,
         tuple(app for app in apps if app.name not in meshes),
         tuple(app for app in apps if app.name in meshes),
-        note,
+        review.note,
+        review.enforcement,
     )
 
 

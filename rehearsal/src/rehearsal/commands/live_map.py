@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from mesh_map.live.live_map import LiveMap
 from mesh_map.model import Call, Name
@@ -34,9 +35,11 @@ def _pods(rehearsal: Rehearsal) -> dict[str, App]:
     """Return the application of each pod, by the address of the pod."""
     found: dict[str, App] = {}
     for pod in rehearsal.store.list("Pod"):
-        metadata = pod["metadata"]
-        name = (metadata.get("labels") or {}).get(_NAME) or app_of(metadata["name"])
-        if ip := (pod.get("status") or {}).get("podIP"):
+        metadata: dict[str, Any] = pod["metadata"]
+        labels: dict[str, str] = metadata.get("labels") or {}
+        status: dict[str, Any] = pod.get("status") or {}
+        if ip := status.get("podIP"):
+            name = labels.get(_NAME) or app_of(metadata["name"])
             found[ip] = metadata["namespace"], name
     return found
 
