@@ -20,7 +20,7 @@ SCREENS = pytest.mark.parametrize(
 
 def shown(page: Page, selector: str) -> list[str]:
     """Return the words of the visible elements."""
-    found = page.locator(f"{selector}:visible").all_inner_texts()
+    found = page.locator(f"{selector}:visible").all_text_contents()
     return sorted(re.sub(r"\s+", " ", text).strip() for text in found)
 
 
