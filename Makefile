@@ -28,10 +28,10 @@ pack: .venv/ready ## pack the charms into the places that the bundles name; need
 	@$(IN)/tox -e pack
 
 clean: ## remove the files that the other targets made
-	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.tox charms/*/.*_cache charms/*/*.charm
+	rm -rf .venv .tox .rehearsal .pytest_cache .ruff_cache .hypothesis charms/*/.venv charms/*/.tox charms/*/.*_cache charms/*/*.charm
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/ready: uv.lock pyproject.toml rehearsal/pyproject.toml
+.venv/ready: uv.lock pyproject.toml map/pyproject.toml rehearsal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 		{ echo "$(PYTHON) is not Python 3.10 to 3.13. Name another one: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv ..."

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import jubilant
+from rich.markup import escape
 
 from demo import patience
 from demo.chapters import Story
@@ -38,7 +39,7 @@ def main() -> int:
     except FileNotFoundError:
         teller.failure("there is no juju on PATH; `make demo` brings its own", "")
         return 1
-    teller.picture(stage.picture.save(arguments.map))
+    _save(stage, arguments.map, teller)
     teller.verdict(stage.differences, stage.looks, stage.cause)
     return 1 if stage.differences else 0
 
@@ -70,6 +71,19 @@ def _arguments() -> argparse.Namespace:
         help="folder for the picture of the mesh, map.html and map.svg (default: .rehearsal)",
     )
     return parser.parse_args()
+
+
+def _save(stage: Stage, folder: Path, teller: Teller) -> None:
+    """Save the picture of the mesh, if there is one, and say where it is."""
+    try:
+        page = stage.picture.save(folder)
+    except OSError as error:
+        teller.say(
+            f"The picture of the mesh is not saved: {escape(str(error))}. Name a folder with --map."
+        )
+        return
+    if page:
+        teller.picture(page)
 
 
 def _draw_map(model: str, folder: Path) -> int:

@@ -90,11 +90,10 @@ class Teller:
         for line in lines:
             self.say(f"  [dim]{escape(line)}[/dim]")
 
-    def picture(self, page: Path | None) -> None:
-        """Say where the picture of the mesh is, if there is one."""
-        if page:
-            self._console.print("\nA picture of the mesh, as it was at the beginning of chapter 2:")
-            self._console.print(page.as_uri(), markup=False, soft_wrap=True)
+    def picture(self, page: Path) -> None:
+        """Say where the picture of the mesh is."""
+        self._console.print("\nA picture of the mesh, as it was at the beginning of chapter 2:")
+        self._console.print(page.as_uri(), markup=False, soft_wrap=True)
 
     def verdict(self, differences: Sequence[str], looks: int, cause: str) -> None:
         """Write the last line, and above it the differences.

@@ -2,12 +2,14 @@
 
 import http.client
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
-from example import OUTSIDER, SNAPSHOT, denied
+from example import OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
 
 from mesh_map.live.board import Board
 from mesh_map.live.server import Server
+from mesh_map.model import Call
 
 
 @pytest.fixture
@@ -86,6 +88,44 @@ def test_a_page_that_is_open_does_not_hold_up_the_end(board: Board):
     server.stop()
 
     response.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "is_doubtful"),
+    [
+        (denied(SCRAPER), True),
+        (replace(denied(OUTSIDER), result="200"), True),
+        (denied(SCRAPER, "POST"), False),
+        (denied(OUTSIDER), False),
+        (replace(denied(SCRAPER), result="200"), False),
+    ],
+)
+def test_a_call_that_contradicts_the_map_has_it_read_again(
+    board: Board, call: Call, is_doubtful: bool
+):
+    board.add(call)
+
+    assert board.doubt.is_set() is is_doubtful
+
+
+def test_an_allowed_call_keeps_no_reason_of_a_denial(board: Board):
+    board.add(denied(OUTSIDER))
+    (call,) = board.unexplained()
+    board.add(replace(denied(OUTSIDER), result="200"))
+
+    board.explain(call, "no relation allows it")
+
+    assert board.unexplained() == []
+    assert "denied: no relation allows it" not in board.page()
+
+
+def test_calls_over_a_changed_relation_are_forgotten(board: Board):
+    board.add(denied(SCRAPER, "POST"))
+    board.add(denied(OUTSIDER))
+
+    board.show(replace(SNAPSHOT, policies=POLICIES[:2]))
+
+    assert [call.source for call in board.unexplained()] == [OUTSIDER]
 
 
 def test_a_snapshot_that_is_the_same_changes_nothing(board: Board):

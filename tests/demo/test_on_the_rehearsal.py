@@ -134,6 +134,47 @@ def test_without_istio_calls_are_decided_by_pod_and_port(tmp_path: Path, version
     assert {entry["principal"] for entry in answers(tmp_path)} == {None}
 
 
+DEPLOY = """
+juju add-model demo
+juju deploy ./bundles/demo.yaml --trust
+{python} -c 'import jubilant; from demo import patience; patience.settle(jubilant.Juju(), 300)'
+{python} -m demo map --map {folder}
+"""
+
+
+def test_a_deployed_demo_is_drawn_with_its_calls(tmp_path: Path):
+    script = DEPLOY.format(python=sys.executable, folder=tmp_path / "map")
+
+    told = subprocess.run(
+        [sys.executable, "-m", "rehearsal", "exec", "sh", "-ec", script],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    page = tmp_path / "map" / "map.html"
+    assert told.stdout.splitlines()[-1] == page.as_uri(), told.stdout + told.stderr
+    text = page.read_text()
+    assert "allowed by relation data" in text
+    assert "no relation allows it: producer has no policy for outsider" in text
+
+
+def test_a_map_without_a_deployed_demo_names_the_models():
+    script = f"juju add-model other; {STORY} map"
+
+    told = subprocess.run(
+        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert told.returncode == 1
+    assert "ERROR there is no model demo; the models are: other" in told.stderr
+
+
 def copy(folder: Path) -> Path:
     for name in ("bundles", "charms", "demo"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".*"))

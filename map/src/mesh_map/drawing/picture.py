@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from mesh_map.drawing import icons, routes
-from mesh_map.drawing.boxes import Words, heading
+from mesh_map.drawing.boxes import Words, heading, requests
 from mesh_map.drawing.layout import Edge, Lane, Layout, Node, Rectangle, lay_out
 from mesh_map.drawing.style import DENSE, NARROW, WIDE, Style
 from mesh_map.drawing.words import fit
@@ -15,6 +15,8 @@ _MANY = 40
 """The number of accesses beyond which each of them gets one line."""
 _FORBIDDEN = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """The characters that XML forbids."""
+_MOST = 6
+"""The number of requests that the description of an access names."""
 CLASSES = {
     State.ALLOWED: "allowed",
     State.OPEN: "open",
@@ -122,9 +124,8 @@ class _Picture:
 
     def _access(self, root: ET.Element, edge: Edge) -> None:
         access, place, style = edge.access, edge.place, self._style
-        words = (
-            f"{access.source} to {access.target}: {'; '.join((heading(access), *access.requests))}"
-        )
+        shown = requests(access, _MOST)
+        words = f"{access.source} to {access.target}: {'; '.join((heading(access), *shown))}"
         group = ET.SubElement(
             root,
             "g",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 from mesh_map.accesses import derive, find
-from mesh_map.model import Call, Map, Snapshot
+from mesh_map.model import Call, Map, Name, Snapshot, State
 from mesh_map.page import page, table
 
 _MOST = 5
@@ -28,7 +28,7 @@ class Board:
 
     Attributes:
         opened: is set when a page is opened.
-        doubt: is set when a call has another result than before, so that policies may be new.
+        doubt: is set when a call has another result than the map says, so that it may be old.
     """
 
     def __init__(self, note: str) -> None:
@@ -69,8 +69,9 @@ class Board:
             if len(self._calls) > _KINDS:
                 del self._calls[next(iter(self._calls))]
             if known is None or known.is_denied is not call.is_denied:
+                if self._contradicts(call):
+                    self.doubt.set()
                 self._draw()
-                self.doubt.set()
             if not (access := find(self._map.accesses, call)):
                 return
             self._last[access.key].appendleft(call)
@@ -86,7 +87,8 @@ class Board:
         """Show the reason that the mesh gives for a denied call, if it gives one."""
         with self._lock:
             found = replace(call, reason=reason or call.reason, is_explained=True)
-            if self._calls.get(_kind(call)) is not None:
+            present = self._calls.get(_kind(call))
+            if present and present.is_denied:
                 self._calls[_kind(call)] = found
                 self._draw()
 
@@ -117,6 +119,14 @@ class Board:
         pairs = {(access.source, access.target) for access in changed}
         self._calls = {k: c for k, c in self._calls.items() if (c.source, c.target) not in pairs}
 
+    def _contradicts(self, call: Call) -> bool:
+        """Return whether the map says that a denied call is allowed, or the other way round."""
+        if not call.is_denied:
+            return find(self._map.accesses, call) is None
+        allowing = [each for each in self._map.accesses if each.state is State.ALLOWED]
+        pair = [each for each in allowing if (each.source, each.target) == _pair(call)]
+        return any(call.request in each.requests for each in pair)
+
     def _draw(self) -> None:
         """Draw the map, and send it to the pages if it differs from the one before."""
         drawn = derive(self._snapshot, list(self._calls.values()))
@@ -135,6 +145,10 @@ class Board:
 
 def _kind(call: Call) -> _Kind:
     return call.source, call.target, call.request
+
+
+def _pair(call: Call) -> tuple[Name, Name]:
+    return call.source, call.target
 
 
 def _event(name: str, data: object) -> str:

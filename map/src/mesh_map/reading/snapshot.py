@@ -71,7 +71,7 @@ class Reader:
             of_models = pool.map(_Read.relations, reads, itertools.repeat(_offers(reads)))
             found = [relation for each in of_models for relation in each]
             meshes = [(read, mesh) for read in reads for mesh in self._meshes(read, found)]
-            reviews = list(pool.map(lambda mesh: policies.read(mesh[0].juju, mesh[1]), meshes))
+            reviews = list(pool.map(_review, meshes))
         by_model = {read.name: review for (read, _), review in zip(meshes, reviews, strict=True)}
         names = {Name(read.name, mesh) for read, mesh in meshes}
         members = {each.requirer for each in found if each.interface == MESH}
@@ -120,6 +120,11 @@ class Reader:
             listed = read.juju.cli("actions", app, "--format", "json")
             self._actions[status.charm] = frozenset(json.loads(listed or "{}"))
         return policies.ACTION in self._actions[status.charm] and bool(status.units)
+
+
+def _review(asked: tuple[_Read, str]) -> Review:
+    read, mesh = asked
+    return policies.read(read.juju, mesh)
 
 
 def _outline(status: jubilant.Status) -> object:
