@@ -114,11 +114,14 @@ class _Callers:
 def _read(entry: Mapping[str, Any], callers: _Callers) -> Made:
     kind, model, name, *port = entry["listener"].split("/")
     host, is_lost, is_pod = str(entry["host"]), kind == "egress", kind == "pod"
-    app = host.partition(":")[0].partition(".")[0] if is_lost else app_of(name) if is_pod else name
+    named = host.partition(":")[0].partition(".")[0]
+    app = named if is_lost else app_of(name) if is_pod else name
+    # Off the mesh, the pod itself gets a call to its Service.
+    is_unit = is_pod and named != app
     return Made(
         source=callers.find(entry),
         target=(model, app),
-        unit=f"{app}/{name.rpartition('-')[2]}" if is_pod else "",
+        unit=f"{app}/{name.rpartition('-')[2]}" if is_unit else "",
         port=0 if is_lost else int(port[0]),
         method=entry["method"],
         host=host,
