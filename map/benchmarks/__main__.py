@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from example import SCRAPER, SNAPSHOT, denied
 from playwright.sync_api import sync_playwright
-from test_picture import many
 
 from mesh_map.drawing import picture
 from mesh_map.live.board import Board
 from mesh_map.live.server import Server
 from mesh_map.page import page
+from tests.example import SCRAPER, SNAPSHOT, denied
+from tests.test_picture import many
 
 _APPLICATIONS = 100
 _CALLS = 200

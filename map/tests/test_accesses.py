@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from example import (
+
+from mesh_map.accesses import derive, find
+from mesh_map.model import Access, Call, Name, Policy, Snapshot, State
+from tests.example import (
     CALLS,
     MODELS,
     NO_RELATION,
@@ -17,9 +20,6 @@ from example import (
     example,
     model,
 )
-
-from mesh_map.accesses import derive, find
-from mesh_map.model import Access, Call, Name, Policy, Snapshot, State
 
 
 def between(snapshot: Snapshot, source: Name, *calls: Call) -> list[Access]:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from example import MODELS, SNAPSHOT, application, example, model
 
 from mesh_map.accesses import derive
 from mesh_map.drawing import picture
 from mesh_map.model import Map, Name, Policy, Relation, Snapshot
+from tests.example import MODELS, SNAPSHOT, application, example, model
 
 HOSTILE = '"><script>alert(1)</script>&\x00'
 

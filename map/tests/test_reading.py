@@ -77,7 +77,9 @@ def application(charm: str, units: int = 1, status: str = "active") -> dict[str,
 
 def status(name: str, apps: Mapping[str, Any], **others: Any) -> str:
     model = {"name": name, "type": "caas", "controller": "k8s", "cloud": "k8s", "version": "4"}
-    named = {app: {**found, "units": {f"{app}/0": {}}} for app, found in apps.items()}
+    named: dict[str, Any] = {
+        app: {**found, "units": {f"{app}/0": {}}} for app, found in apps.items()
+    }
     return json.dumps({"model": model, "machines": {}, "applications": named, **others})
 
 
@@ -87,7 +89,7 @@ def task(results: Mapping[str, Any]) -> str:
 
 def unit(**endpoints: str) -> dict[str, Any]:
     """Return a unit with application data of the remote side, by endpoint."""
-    infos = [
+    infos: list[dict[str, Any]] = [
         {
             "endpoint": endpoint,
             "application-data": {"url": url},

@@ -5,11 +5,11 @@ from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
-from example import OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
 
 from mesh_map.live.board import Board
 from mesh_map.live.server import Server
 from mesh_map.model import Call
+from tests.example import OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
 
 
 @pytest.fixture

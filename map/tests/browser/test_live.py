@@ -4,12 +4,12 @@ from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
-from browser.conftest import OpenPage
-from example import NO_RELATION, OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
 from playwright.sync_api import expect
 
 from mesh_map.live.board import Board
 from mesh_map.live.server import Server
+from tests.browser.conftest import OpenPage
+from tests.example import NO_RELATION, OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
 
 DATA = ".access.allowed[role=button]:visible:has-text('relation data')"
 expect.set_options(timeout=60_000)

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from browser.conftest import OpenPage
-from example import CALLS, MODELS, example, model
 from playwright.sync_api import Page
-from test_picture import HOSTILE, many
 
 from mesh_map.accesses import derive
 from mesh_map.model import Application, Map, Name, Snapshot
 from mesh_map.page.file import save
+from tests.browser.conftest import OpenPage
+from tests.example import CALLS, MODELS, example, model
+from tests.test_picture import HOSTILE, many
 
 SCREENS = pytest.mark.parametrize(
     ("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)]
