@@ -62,6 +62,13 @@ def test_a_caller_without_a_relation_is_denied_and_can_be_related():
     assert access.command == "juju integrate -m demo producer:data outsider:data"
 
 
+def test_paths_without_end_do_not_change_the_map_for_ever():
+    calls = [denied(OUTSIDER, path=f"/{number}") for number in range(100)]
+
+    assert derive(SNAPSHOT, calls[:50]) == derive(SNAPSHOT, calls)
+    assert derive(SNAPSHOT, calls[:2]) != derive(SNAPSHOT, calls)
+
+
 def test_a_caller_that_makes_no_calls_has_no_access():
     assert between(SNAPSHOT, OUTSIDER) == []
 

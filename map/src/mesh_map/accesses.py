@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mesh_map.model import Access, Call, Map, Name, Policy, Relation, Snapshot, State
 
 _Pair = tuple[Name, Name]
+_MOST = 20
+"""The number of observed requests that an access has; a page lists the last calls as well."""
 _UNRELATED = (State.ALLOWED, State.OPEN, State.DENIED)
 """The states in which a pair has denied calls of its own; in others they belong to the state."""
 
@@ -127,18 +129,23 @@ def _from_calls(
 
 
 def _denied(snapshot: Snapshot, pair: _Pair, calls: Sequence[Call], is_related: bool) -> Access:
-    requests = tuple(dict.fromkeys(call.request for call in calls))
+    requests = _requests(calls)
     reasons = dict.fromkeys(f"{call.request}: {call.reason}" for call in calls if call.reason)
     reason = "no policy allows it" if is_related else "no relation allows it"
     command = "" if is_related else _relate(snapshot, pair, calls)
     key = _key("denied", *pair)
-    return Access(key, *pair, State.DENIED, (), requests, reason, tuple(reasons), command)
+    return Access(key, *pair, State.DENIED, (), requests, reason, tuple(reasons)[:_MOST], command)
 
 
 def _open(snapshot: Snapshot, pair: _Pair, calls: Sequence[Call]) -> Access:
-    requests = tuple(dict.fromkeys(call.request for call in calls))
+    requests = _requests(calls)
     reason = _off_mesh(snapshot, pair[1]) or "no policy restricts it"
     return Access(_key("open", *pair), *pair, State.OPEN, (), requests, reason)
+
+
+def _requests(calls: Sequence[Call]) -> tuple[str, ...]:
+    """Return the first requests of calls; the paths of an application may have no end."""
+    return tuple(dict.fromkeys(call.request for call in calls))[:_MOST]
 
 
 def _relate(snapshot: Snapshot, pair: _Pair, calls: Sequence[Call]) -> str:
