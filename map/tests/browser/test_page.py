@@ -118,6 +118,27 @@ def test_a_denied_access_shows_the_reason_of_the_mesh(open_page: OpenPage, url: 
     assert "juju integrate -m demo producer:data outsider:data" in details
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_details_do_not_cover_the_chosen_access(open_page: OpenPage, url: str, width: int):
+    page = open_page(url, width)
+    box = page.locator(".access.waiting[role=button]:visible")
+
+    box.click()
+
+    chosen, details = box.bounding_box(), page.locator("#details").bounding_box()
+    assert chosen
+    assert details
+    assert chosen["y"] + chosen["height"] <= details["y"]
+
+
+def test_details_name_nothing_that_is_empty(open_page: OpenPage, url: str):
+    page = open_page(url)
+
+    page.locator(".access.waiting[role=button]:visible").click()
+
+    assert shown(page, "#details dt") == ["Command", "From", "Requests", "State", "To"]
+
+
 def test_the_keyboard_chooses_closes_and_returns(open_page: OpenPage, url: str):
     page = open_page(url)
     box = page.locator(".access.waiting[role=button]:visible")

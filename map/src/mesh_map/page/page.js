@@ -32,6 +32,12 @@ function showDetails() {
   details.replaceChildren(close, list);
 }
 
+// The details cover the end of the window.
+function uncover(box) {
+  const hidden = box.getBoundingClientRect().bottom + 16 - details.getBoundingClientRect().top;
+  if (hidden > 0) scrollBy(0, hidden);
+}
+
 function leave() {
   const key = chosen;
   chosen = null;
@@ -56,7 +62,10 @@ function choose(target) {
   const { access, app } = button.dataset;
   if (access) chosen = access;
   else pressed = pressed === app ? null : app;
-  access ? showDetails() : showApplication();
+  if (access) {
+    showDetails();
+    uncover(button);
+  } else showApplication();
   return true;
 }
 
