@@ -36,7 +36,7 @@ def test_a_policy_belongs_to_the_relation_that_names_its_port():
     }
 
 
-def test_a_policy_belongs_to_all_relations_if_none_names_its_port():
+def test_a_policy_belongs_to_all_relations_if_none_has_its_port():
     relations = tuple(replace(each, ports=frozenset()) for each in SNAPSHOT.relations)
 
     (access,) = between(replace(SNAPSHOT, relations=relations), SCRAPER)
@@ -54,7 +54,7 @@ def test_an_allowed_access_is_ended_by_removing_its_relation():
     ]
 
 
-def test_a_caller_without_a_relation_is_denied_and_can_be_related():
+def test_an_unrelated_caller_is_denied_and_can_be_related():
     (access,) = between(SNAPSHOT, OUTSIDER, denied(OUTSIDER, reason=NO_RELATION))
 
     assert (access.state, access.reason) == (State.DENIED, "no relation allows it")

@@ -64,7 +64,7 @@ def test_every_access_says_its_state_and_reason():
     ]
 
 
-def test_a_denied_edge_ends_at_a_barrier_and_an_allowed_one_in_an_arrow():
+def test_only_an_allowed_edge_ends_in_an_arrow():
     for edge in groups(parsed(picture.draw(example())), "access"):
         if not edge.get("role"):
             is_allowed = "allowed" in edge.get("class", "").split()

@@ -1,4 +1,4 @@
-"""Snapshots, as they are read through a `juju` that answers what a controller would."""
+"""Snapshots that are read through a `juju` with the answers of a controller."""
 
 import json
 import sys
@@ -215,7 +215,7 @@ def test_relation_data_tells_the_ports_of_two_relations(reader: Make):
     assert found == {"data": {8080}, "metrics": {9090}}
 
 
-def test_each_request_of_a_policy_is_read_and_a_malformed_one_is_not(reader: Make):
+def test_each_request_is_read_unless_its_policy_is_malformed(reader: Make):
     assert reader().read().policies == (
         Policy(SCRAPER, PRODUCER, "GET :8080 /data"),
         Policy(SCRAPER, PRODUCER, "GET :9090 /metrics", on_units=True),

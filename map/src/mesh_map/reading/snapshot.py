@@ -128,7 +128,10 @@ def _review(asked: tuple[_Read, str]) -> Review:
 
 
 def _outline(status: jubilant.Status) -> object:
-    """Return what a map shows of a status. Agents are left out: asking a mesh makes them busy."""
+    """Return the parts of a status that a map shows.
+
+    The state of agents is not among them, since asking a mesh makes its agent busy.
+    """
     apps = {
         name: (app.app_status.current, app.app_status.message, sorted(app.units), app.relations)
         for name, app in status.apps.items()
