@@ -11,7 +11,7 @@ Calls = Mapping[str, Sequence[Call]]
 """The last calls of each access, by its key; the latest call comes first."""
 _ACCESS = ("From", "To", "State", "Requests", "Policies and reasons", "Last calls", "Command")
 _APPLICATION = ("Model", "Application", "Mesh", "Units", "Status")
-_HELP = "None: no single juju command changes this."
+_HELP = "The map knows no single juju command that changes this."
 
 
 def accesses(drawn: Map, calls: Calls) -> str:
