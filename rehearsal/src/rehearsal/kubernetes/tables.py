@@ -255,7 +255,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "HorizontalPodAutoscaler": (
         Column("Reference", _scaled),
         Column("Targets", _targets),
-        Column("MinPods", lambda obj: str(obj["spec"].get("minReplicas", "<unset>"))),
+        Column("MinPods", _path("spec", "minReplicas", default="<unset>")),
         Column("MaxPods", _path("spec", "maxReplicas")),
         Column("Replicas", _path("status", "currentReplicas", default=0)),
         _AGE,
@@ -263,7 +263,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "Ingress": (
         Column("Class", _path("spec", "ingressClassName")),
         Column("Hosts", _hosts),
-        Column("Address", lambda _: ""),
+        Column("Address", _path("status", "address", default="")),
         Column("Ports", _ingress_ports),
         _AGE,
     ),
@@ -271,7 +271,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "NetworkPolicy": (Column("Pod-Selector", _selector("podSelector", "matchLabels")), _AGE),
     "Node": (
         Column("Status", _conditions),
-        Column("Roles", lambda _: _NONE),
+        Column("Roles", _path("spec", "roles")),
         _AGE,
         Column("Version", _path("status", "nodeInfo", "kubeletVersion")),
         Column("OS-Image", _path("status", "nodeInfo", "osImage"), wide=True),

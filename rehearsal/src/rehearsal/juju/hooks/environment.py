@@ -136,8 +136,8 @@ def _uv_options(source: Path) -> list[str]:
 def _parts(source: Path) -> list[dict[str, Any]]:
     """Return the parts of which charmcraft makes a charm."""
     charmcraft = source / "charmcraft.yaml"
-    document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else {}
-    parts: dict[str, dict[str, Any]] = (document or {}).get("parts") or {}
+    document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else None
+    parts: dict[str, dict[str, Any]] = document.get("parts") or {} if document else {}
     return list(parts.values())
 
 
