@@ -218,6 +218,10 @@ def _path(*path: str, default: Any = _NONE) -> Callable[[Object], Any]:
     return lambda obj: at(obj, *path) or default
 
 
+def _least_pods(obj: Object) -> str:
+    return str(at(obj, "spec", "minReplicas") or "<unset>")
+
+
 def _sized(obj: Object) -> int:
     return len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
 
@@ -255,7 +259,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "HorizontalPodAutoscaler": (
         Column("Reference", _scaled),
         Column("Targets", _targets),
-        Column("MinPods", _path("spec", "minReplicas", default="<unset>")),
+        Column("MinPods", _least_pods),
         Column("MaxPods", _path("spec", "maxReplicas")),
         Column("Replicas", _path("status", "currentReplicas", default=0)),
         _AGE,
