@@ -87,13 +87,13 @@ def task(results: Mapping[str, Any]) -> str:
     return json.dumps({"mesh/0": {"id": "1", "status": "completed", "results": results}})
 
 
-def unit(**endpoints: str) -> dict[str, Any]:
-    """Return a unit with application data of the remote side, by endpoint."""
+def unit(remote: str = "producer/0", **endpoints: str) -> dict[str, Any]:
+    """Return a unit with the application data of its relations, by endpoint."""
     infos: list[dict[str, Any]] = [
         {
             "endpoint": endpoint,
             "application-data": {"url": url},
-            "related-units": {"producer/0": {"data": {}}},
+            "related-units": {remote: {"data": {}}},
         }
         for endpoint, url in endpoints.items()
     ]
@@ -213,6 +213,18 @@ def test_relation_data_tells_the_ports_of_two_relations(reader: Make):
     found = {each.provider_endpoint: each.ports for each in reader().read().relations[:2]}
 
     assert found == {"data": {8080}, "metrics": {9090}}
+
+
+def test_the_provider_tells_the_ports_of_its_own_data(reader: Make):
+    own = {
+        "scraper/0": unit(data="", metrics=""),
+        "producer/0": unit("scraper/0", data="http://producer:8080/data", metrics='["*:9090"]'),
+    }
+
+    read = reader(**{"show-unit --model demo": json.dumps(own)}).read()
+
+    found = {each.provider_endpoint: each.ports for each in read.relations[:2]}
+    assert found == {"data": frozenset({8080}), "metrics": frozenset({9090})}
 
 
 def test_each_request_is_read_unless_its_policy_is_malformed(reader: Make):

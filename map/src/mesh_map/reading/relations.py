@@ -82,14 +82,18 @@ def _with_ports(
 ) -> list[Relation]:
     """Return relations with the ports in their data, if two applications have several relations."""
     pairs = [(e.requirer, e.provider) for e in relations if e.interface not in (IDENTITY, MESH)]
-    unclear = {pair[0].app for pair in pairs if pairs.count(pair) > 1}
-    units = [unit for app in sorted(unclear) for unit in list(status.apps[app].units)[:1]]
+    unclear = {name for pair in pairs if pairs.count(pair) > 1 for name in pair}
+    apps = sorted(name.app for name in unclear if name.model == status.model.name)
+    units = [unit for app in apps for unit in list(status.apps[app].units)[:1]]
     if not units:
         return relations
     found = json.loads(juju.cli("show-unit", *units, "--format", "json"))
     ports = {
-        (unit.partition("/")[0], info["endpoint"], _remote(info)): _ports(info)
-        for unit, shown in found.items()
+        (app, info["endpoint"], _remote(info)): _ports(info)
+        for app, shown in (
+            (Name(status.model.name, unit.partition("/")[0]), shown)
+            for unit, shown in found.items()
+        )
         for info in shown.get("relation-info") or ()
     }
     return [_filled(each, ports) for each in relations]
@@ -100,14 +104,21 @@ def _remote(info: Mapping[str, Any]) -> str:
 
 
 def _ports(info: Mapping[str, Any]) -> frozenset[int]:
-    """Return the ports that a relation names in data of the remote application and its units."""
+    """Return the ports that a relation names in the data of an application and of remote units."""
     units: Mapping[str, Any] = info.get("related-units") or {}
     text = json.dumps([info.get("application-data"), *units.values()])
     return frozenset(map(int, _PORT.findall(text)))
 
 
-def _filled(relation: Relation, ports: Mapping[tuple[str, str, str], frozenset[int]]) -> Relation:
-    """Return a relation with its ports. Without units, juju does not name the remote side."""
-    own = relation.requirer.app, relation.requirer_endpoint
-    found = ports.get((*own, relation.remote)) or ports.get((*own, "")) or frozenset()
-    return replace(relation, ports=found)
+def _filled(relation: Relation, ports: Mapping[tuple[Name, str, str], frozenset[int]]) -> Relation:
+    """Return a relation with the ports that either of its sides shows.
+
+    A unit shows the application data of the remote application on Juju 3.6, and that of its own
+    application on Juju 4. Without units, juju does not name the remote side.
+    """
+    sides = (
+        (relation.requirer, relation.requirer_endpoint, relation.remote),
+        (relation.provider, relation.provider_endpoint, relation.requirer.app),
+    )
+    found = [ports.get(side) or ports.get((*side[:2], "")) or frozenset() for side in sides]
+    return replace(relation, ports=frozenset[int]().union(*found))
