@@ -20,6 +20,7 @@ from enforcement import Outcome
 
 # The name that Juju gives to a remote application in the model of the offer.
 _ALIAS = re.compile(r"remote-[0-9a-f]{32}")
+_PAST_WAYPOINT = "; an Istio that is running may deny calls past a waypoint by itself"
 _INTEGRATE = "integrate its require-cmr-mesh with the same offer"
 
 
@@ -50,7 +51,8 @@ class Mesh:
     def decide(self, call: Call) -> Verdict:
         """Return whether the mesh allows a call, and why."""
         if self.outcome.enforcement == "none":
-            return Verdict(True, self.outcome.unenforced)
+            to_unit = call.target_type is PolicyTargetType.unit
+            return Verdict(True, self.outcome.unenforced + (_PAST_WAYPOINT if to_unit else ""))
         app = self._app_behind(call)
         if (self.model, app) not in self.members:
             return Verdict(True, f"{app} is not on this mesh, so the mesh enforces nothing there")

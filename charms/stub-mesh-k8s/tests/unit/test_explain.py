@@ -207,6 +207,7 @@ def test_the_query_is_not_part_of_the_path():
 
 def test_without_enforcement_all_calls_are_allowed():
     assert decide(call=call(), enforcement="none") == Verdict(True, "nothing is enforced")
+    assert "past a waypoint" in decide(call=call(target="producer/0"), enforcement="none").reason
     assert not allows(call=call(), enforcement="network-policy")
 
 
