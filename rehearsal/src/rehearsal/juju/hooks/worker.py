@@ -12,7 +12,6 @@ imports need the standard library, ops and ops-scenario only.
 import dataclasses
 import functools
 import gc
-import importlib
 import json
 import os
 import pickle
@@ -156,12 +155,12 @@ def _warm_up() -> None:
 
     For each hook, ops.testing writes the metadata of the charm, with a slow module of PyYAML.
     """
-    runtime: Any = importlib.import_module("scenario._runtime")
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    runtime.yaml = SimpleNamespace(safe_dump=functools.partial(yaml.dump, Dumper=dumper))
     context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
     with _cleaned(context):
         context.run(context.on.update_status(), testing.State())
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    if runtime := cast("Any", sys.modules.get("scenario._runtime")):  # older ones have another name
+        runtime.yaml = SimpleNamespace(safe_dump=functools.partial(yaml.dump, Dumper=dumper))
 
 
 class _Seen:
