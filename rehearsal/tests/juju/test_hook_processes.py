@@ -16,6 +16,7 @@ config:
     end: {type: string, default: "", description: how config-changed ends}
 actions:
   tell: {description: tells what it knows}
+  load: {description: imports a package and a module of the charm}
 """
 CHARM = """
 import functools
@@ -36,6 +37,7 @@ class Keeping(ops.CharmBase):
         super().__init__(framework)
         framework.observe(self.on.config_changed, self._on_config_changed)
         framework.observe(self.on.tell_action, self._on_tell)
+        framework.observe(self.on.load_action, self._on_load)
 
     @functools.cache
     def _first_name(self=None):
@@ -60,6 +62,11 @@ class Keeping(ops.CharmBase):
             "folder": os.getcwd() == str(self.charm_dir),
         })
 
+    def _on_load(self, event):
+        event.set_results({name: name in sys.modules for name in ("wave", "late")})
+        import wave
+        import late
+
 if __name__ == "__main__":
     sys.exit(ops.main(Keeping))
 """
@@ -71,10 +78,11 @@ def keeping(juju: Typist) -> None:
     if not folder.exists():
         write_charm(folder, CHARMCRAFT, CHARM)
         (folder / "src" / "state.py").write_text("count = 0\nseen = []\n")
+        (folder / "src" / "late.py").touch()
 
 
-def tell(juju: Typist, unit: str) -> dict[str, str]:
-    done = juju(f"run {unit} tell --format json")
+def tell(juju: Typist, unit: str, action: str = "tell") -> dict[str, str]:
+    done = juju(f"run {unit} {action} --format json")
     results = json.loads(done.stdout)[unit]["results"]
     return {key: str(value) for key, value in results.items() if key != "return-code"}
 
@@ -90,6 +98,19 @@ def test_nothing_in_memory_outlives_a_hook(juju: Typist):
     assert told == [
         {"name": unit, "made-by": unit, **fresh} for unit in ("web/0", "web/1", "web/1")
     ]
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_new_unit_has_what_others_imported_of_packages(juju: Typist):
+    juju("deploy ./keeping web")
+    juju.until(STATUS, is_active("web/0"))
+    first = tell(juju, "web/0", "load")
+
+    juju("add-unit web")
+    juju.until(STATUS, is_active("web/0", "web/1"))
+
+    assert first == {"wave": "False", "late": "False"}
+    assert tell(juju, "web/1", "load") == {"wave": "True", "late": "False"}
 
 
 @pytest.mark.usefixtures("keeping")
