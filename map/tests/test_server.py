@@ -1,7 +1,6 @@
 """The server of the live page: its answers, and its end."""
 
 import http.client
-from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
@@ -10,21 +9,6 @@ from mesh_map.live.board import Board
 from mesh_map.live.server import Server
 from mesh_map.model import Call
 from tests.example import OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, denied
-
-
-@pytest.fixture
-def board() -> Board:
-    board = Board("Live.")
-    board.show(SNAPSHOT)
-    return board
-
-
-@pytest.fixture
-def server(board: Board) -> Generator[Server]:
-    server = Server(board)
-    server.start()
-    yield server
-    server.stop()
 
 
 def ask(server: Server, path: str, host: str = "") -> http.client.HTTPResponse:

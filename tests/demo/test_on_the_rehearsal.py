@@ -25,11 +25,13 @@ def tell(
     """Run the demo of a checkout, and keep the files of the run."""
     story = f"(cd {folder}; {STORY} --patience {patience} --map {kept / 'map'})"
     keep = f"sleep 0.2; cp -r $REHEARSAL_DIRECTORY/mesh $REHEARSAL_DIRECTORY/pods {kept}"
+    return rehearse(f"{story}; s=$?; {keep}; exit $s", *options)
+
+
+def rehearse(script: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run a shell script on a rehearsal."""
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "rehearsal", "exec", *options),
-            *("sh", "-c", f"{story}; s=$?; {keep}; exit $s"),
-        ],
+        [sys.executable, "-m", "rehearsal", "exec", *options, "sh", "-c", script],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -142,6 +144,7 @@ def test_without_istio_calls_are_decided_by_pod_and_port(tmp_path: Path, version
 
 
 DEPLOY = """
+set -e
 juju add-model demo
 juju deploy ./bundles/demo.yaml --trust
 {python} -c 'import jubilant; from demo import patience; patience.settle(jubilant.Juju(), 300)'
@@ -152,13 +155,7 @@ juju deploy ./bundles/demo.yaml --trust
 def test_a_deployed_demo_is_drawn_with_its_calls(tmp_path: Path):
     script = DEPLOY.format(python=sys.executable, folder=tmp_path / "map")
 
-    told = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "exec", "sh", "-ec", script],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    told = rehearse(script)
 
     page = tmp_path / "map" / "map.html"
     assert told.stdout.splitlines()[-1] == page.as_uri(), told.stdout + told.stderr
@@ -170,13 +167,7 @@ def test_a_deployed_demo_is_drawn_with_its_calls(tmp_path: Path):
 def test_a_map_without_a_deployed_demo_names_the_models():
     script = f"juju add-model other; {STORY} map"
 
-    told = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    told = rehearse(script)
 
     assert told.returncode == 1
     assert "ERROR there is no model demo; the models are: other" in told.stderr
@@ -218,13 +209,7 @@ def test_a_policy_that_allows_too_little_is_a_named_difference(tmp_path: Path):
 def test_an_error_of_juju_is_shown():
     script = f"juju add-model demo; {STORY}"
 
-    told = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "exec", "sh", "-c", script],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    told = rehearse(script)
 
     assert told.returncode == 1
     assert "✗ ERROR the model cannot be created because a namespace" in told.stdout

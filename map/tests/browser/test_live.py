@@ -1,9 +1,7 @@
 """The live page in a browser: calls, changes and the end of a run appear on it."""
 
-from collections.abc import Generator
 from dataclasses import replace
 
-import pytest
 from playwright.sync_api import expect
 
 from mesh_map.live.board import Board
@@ -13,22 +11,6 @@ from tests.example import NO_RELATION, OUTSIDER, POLICIES, SCRAPER, SNAPSHOT, de
 
 DATA = ".access.allowed[role=button]:visible:has-text('relation data')"
 expect.set_options(timeout=60_000)
-
-
-@pytest.fixture
-def board() -> Board:
-    """Return a board on which the scraper is allowed."""
-    board = Board("Live.")
-    board.show(SNAPSHOT)
-    return board
-
-
-@pytest.fixture
-def server(board: Board) -> Generator[Server]:
-    server = Server(board)
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_a_call_moves_along_its_edge_and_is_listed(
