@@ -14,6 +14,7 @@ from rehearsal.kubernetes.resources import Resource
 from rehearsal.kubernetes.status import StatusError
 from rehearsal.kubernetes.store import Object
 
+_ROLE = "node-role.kubernetes.io/"
 _NONE = "<none>"
 _PATH = re.compile(r"(\.[A-Za-z0-9_-]+)+")
 _TABLE = {"as=Table", "v=v1", "g=meta.k8s.io"}
@@ -214,6 +215,17 @@ def _ingress_ports(ingress: Object) -> str:
     return "80, 443" if at(ingress, "spec", "tls") else "80"
 
 
+def _balancers(ingress: Object) -> str:
+    found: list[dict[str, str]] = at(ingress, "status", "loadBalancer", "ingress") or []
+    return ",".join(each.get("ip") or each.get("hostname", "") for each in found)
+
+
+def _roles(node: Object) -> str:
+    labels: dict[str, str] = at(node, "metadata", "labels") or {}
+    roles = [key.removeprefix(_ROLE) for key in sorted(labels) if key.startswith(_ROLE)]
+    return ",".join(roles) or _NONE
+
+
 def _path(*path: str, default: Any = _NONE) -> Callable[[Object], Any]:
     return lambda obj: at(obj, *path) or default
 
@@ -267,7 +279,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "Ingress": (
         Column("Class", _path("spec", "ingressClassName")),
         Column("Hosts", _hosts),
-        Column("Address", _path("status", "address", default="")),
+        Column("Address", _balancers),
         Column("Ports", _ingress_ports),
         _AGE,
     ),
@@ -275,7 +287,7 @@ _OF_KIND: dict[str, tuple[Column, ...]] = {
     "NetworkPolicy": (Column("Pod-Selector", _selector("podSelector", "matchLabels")), _AGE),
     "Node": (
         Column("Status", _conditions),
-        Column("Roles", _path("spec", "roles")),
+        Column("Roles", _roles),
         _AGE,
         Column("Version", _path("status", "nodeInfo", "kubeletVersion")),
         Column("OS-Image", _path("status", "nodeInfo", "osImage"), wide=True),
