@@ -25,8 +25,8 @@ _SHORTEST, _LONGEST, _GROWTH = 0.05, 2.0, 1.3
 
 A `juju status` costs a real client 0.1 to 0.3 s of CPU.
 """
-_SCALING = 75.0
-"""Seconds in which Juju removes the pods of removed units, or never."""
+_SCALING = 15.0
+"""Seconds after the end of a unit in which Juju removes its pod, or never."""
 _SCALINGS = 4
 """Times that an application is scaled up and down to have its pod removed."""
 _BETWEEN_SCALINGS = 10.0
@@ -74,15 +74,7 @@ def settle(juju: jubilant.Juju, seconds: float | None = None, show: Show | None 
         jubilant.WaitError: a unit stays in error.
         TimeoutError: the model has not settled in time.
     """
-    seconds = seconds or juju.wait_timeout
-    errors = _Errors(min(_RETRYING, seconds / 10))
-
-    def look() -> list[str]:
-        status = juju.status()
-        errors.check(status)
-        return _unsettled(juju, status)
-
-    _expect_nothing(look, seconds, show)
+    _expect_of_status(juju, lambda status: _unsettled(juju, status), seconds, show)
 
 
 def remove_units(juju: jubilant.Juju, *apps: str) -> None:
@@ -97,28 +89,39 @@ def remove_units(juju: jubilant.Juju, *apps: str) -> None:
     """
     for app in apps:
         juju.remove_unit(app, num_units=1)
-    for _ in range(_SCALINGS):
+    _expect_of_status(juju, lambda status: list(_of_other_scale(status)))
+    for app in apps:
+        _remove_pod_that_stays(juju, app)
+    settle(juju)
+
+
+def _remove_pod_that_stays(juju: jubilant.Juju, app: str) -> None:
+    """Wait for the scale of a StatefulSet, and have Juju change it if it has forgotten to."""
+    scale = juju.status().apps[app].scale
+
+    def is_scaled_down() -> bool:
         try:
-            return settle(juju, min(_SCALING, juju.wait_timeout / _SCALINGS))
-        except TimeoutError:
-            for app in apps:
-                _scale_up_and_down(juju, app)
-    return settle(juju)
+            return rollouts.replicas(namespace(juju), app) <= scale
+        except UnknownError:
+            return True
+
+    for _ in range(_SCALINGS):
+        seconds = min(_SCALING, juju.wait_timeout / _SCALINGS)
+        if until(is_scaled_down, bool, seconds):
+            return
+        _scale_up_and_down(juju, app, scale, is_scaled_down)
 
 
-def _scale_up_and_down(juju: jubilant.Juju, app: str) -> None:
-    """Have Juju 4.0.15 scale a StatefulSet down if it has left it with too many pods.
+def _scale_up_and_down(
+    juju: jubilant.Juju, app: str, scale: int, is_scaled_down: Callable[[], bool]
+) -> None:
+    """Have Juju 4.0.15 scale a StatefulSet down that it has left with too many pods.
 
     Before Juju scales up, it completes the scaling down. The scale returns to its value between
-    these two steps, which are 3 s apart, so that no unit is added and removed again. On an
-    application that has the right number of pods, the two commands change nothing.
+    these two steps, which are 3 s apart, so that no unit is added and removed again.
     """
-    scale = juju.status().apps[app].scale
     juju.cli("scale-application", app, str(scale + 1))
-    with contextlib.suppress(UnknownError):
-        until(
-            lambda: rollouts.replicas(namespace(juju), app), lambda n: n <= scale, _BETWEEN_SCALINGS
-        )
+    until(is_scaled_down, bool, min(_BETWEEN_SCALINGS, juju.wait_timeout))
     juju.cli("scale-application", app, str(scale))
 
 
@@ -223,6 +226,29 @@ def _expect_nothing(
         raise TimeoutError(f"after {seconds:g} s: {'; '.join(differences)}")
 
 
+def _expect_of_status(
+    juju: jubilant.Juju,
+    find: Callable[[jubilant.Status], list[str]],
+    seconds: float | None = None,
+    show: Show | None = None,
+) -> None:
+    """Look at the status until nothing differs from the expected state, and no unit is in error.
+
+    Raises:
+        jubilant.WaitError: a unit stays in error.
+        TimeoutError: says what differs and how long this has waited.
+    """
+    seconds = seconds or juju.wait_timeout
+    errors = _Errors(min(_RETRYING, seconds / 10))
+
+    def look() -> list[str]:
+        status = juju.status()
+        errors.check(status)
+        return find(status)
+
+    _expect_nothing(look, seconds, show)
+
+
 class _Errors:
     """Tells an error that lasts from one that Juju resolves.
 
@@ -252,7 +278,8 @@ def _unsettled(juju: jubilant.Juju, status: jubilant.Status) -> list[str]:
     """Return a sentence for each effect that is still missing, the cheapest to find first."""
     with contextlib.suppress(UnknownError):
         return (
-            list(_incomplete(status))
+            list(_of_other_scale(status))
+            or list(_incomplete(status))
             or list(_unrelated(juju, status))
             or rollouts.unfinished(
                 namespace(juju), {n: app.scale for n, app in status.apps.items()}
@@ -261,10 +288,14 @@ def _unsettled(juju: jubilant.Juju, status: jubilant.Status) -> list[str]:
     return []
 
 
-def _incomplete(status: jubilant.Status) -> Iterator[str]:
+def _of_other_scale(status: jubilant.Status) -> Iterator[str]:
     for name, app in status.apps.items():
         if len(app.units) != app.scale:
             yield f"{name}: expected {app.scale} units, observed {len(app.units)}"
+
+
+def _incomplete(status: jubilant.Status) -> Iterator[str]:
+    for name, app in status.apps.items():
         if not app.is_active:
             yield f"{name}: expected active, observed {app.app_status.current}"
         for unit_name, unit in app.units.items():

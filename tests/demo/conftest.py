@@ -1,12 +1,16 @@
-"""A stand-in for `juju`, with answers that a test gives it."""
+"""A stand-in for `juju`, with answers that a test gives it, and StatefulSets beside it."""
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jubilant
 import pytest
+
+from rehearsal.kubernetes.server import Server
+from rehearsal.kubernetes.store import Store
 
 _PROGRAM = f"""#!{sys.executable}
 import json, pathlib, sys
@@ -63,3 +67,37 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return Script(tmp_path, seconds=30)
+
+
+class StatefulSets:
+    """The StatefulSets of the namespace `demo`, on an API server that KUBECONFIG names."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, name: str, status: Mapping[str, Any], replicas: int = 2) -> None:
+        """Create or replace a StatefulSet with a status, and this number of pods."""
+        labels = {"app.kubernetes.io/name": name}
+        template: dict[str, Any] = {"metadata": {"labels": labels}, "spec": {"containers": []}}
+        selector = {"matchLabels": labels}
+        self._store.put(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "StatefulSet",
+                "metadata": {"namespace": "demo", "name": name},
+                "spec": {"replicas": replicas, "selector": selector, "template": template},
+                "status": {"replicas": replicas, "updatedReplicas": replicas, **status},
+            }
+        )
+
+
+@pytest.fixture
+def stateful_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatefulSets]:
+    store = Store()
+    store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})
+    server = Server(store, "127.0.0.1", 0)
+    server.start()
+    (tmp_path / "kubeconfig").write_text(server.kubeconfig("demo"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    yield StatefulSets(store)
+    server.stop()

@@ -1,5 +1,6 @@
 """The waits of the demo on a slow controller."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import jubilant
 import pytest
 
 from demo import patience
-from tests.demo.conftest import Script
+from tests.demo.conftest import Script, StatefulSets
 
 DATA = ("producer:data", "scraper:data")
 
@@ -96,36 +97,54 @@ def test_a_unit_that_does_not_settle_is_named(tmp_path: Path):
 TOO_MANY = status(producer=app("producer", {"producer/0": unit(), "producer/1": unit()}))
 
 
-def test_a_pod_that_stays_is_scaled_down_again(tmp_path: Path):
-    script = Script(tmp_path, seconds=1)
+def test_a_pod_that_stays_is_scaled_down_again(tmp_path: Path, stateful_sets: StatefulSets):
+    script = Script(tmp_path, seconds=4)
     script.answer("remove-unit", None)
     script.answer("scale-application", None, None, None)
-    script.answer("status", TOO_MANY)
-    script.answer_after("scale-application", "status", ALONE)
+    script.answer("status", TOO_MANY, ALONE)
+    stateful_sets.put("producer", {}, replicas=2)
 
-    patience.remove_units(script.juju, "producer")
+    def scale_down() -> None:
+        patience.until(lambda: script.left("scale-application"), lambda left: left < 3, 10)
+        stateful_sets.put("producer", {}, replicas=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(scale_down)
+        patience.remove_units(script.juju, "producer")
 
     assert script.left("scale-application") == 1
 
 
-def test_a_pod_that_never_goes_is_named(tmp_path: Path):
+def test_a_pod_that_never_goes_is_named(tmp_path: Path, stateful_sets: StatefulSets):
     script = Script(tmp_path, seconds=0.4)
     script.answer("remove-unit", None)
     script.answer("scale-application", None)
-    script.answer("status", TOO_MANY)
+    script.answer("status", ALONE)
+    stateful_sets.put("producer", {}, replicas=2)
 
-    with pytest.raises(TimeoutError, match="producer: expected 1 units, observed 2"):
+    expected = "pods of producer: expected 1, as Juju has units, observed 2"
+    with pytest.raises(TimeoutError, match=expected):
         patience.remove_units(script.juju, "producer")
 
 
-def test_a_pod_that_goes_is_not_scaled_down_again(script: Script):
+def test_a_pod_that_goes_is_not_scaled_down_again(script: Script, stateful_sets: StatefulSets):
     script.answer("remove-unit", None)
     script.answer("status", TOO_MANY, ALONE)
+    stateful_sets.put("producer", {}, replicas=1)
 
     patience.remove_units(script.juju, "producer")
 
     assert script.left("status") == 1
     assert script.left("scale-application") == 0
+
+
+def test_a_unit_that_is_not_removed_is_named(tmp_path: Path):
+    script = Script(tmp_path, seconds=0.4)
+    script.answer("remove-unit", None)
+    script.answer("status", TOO_MANY)
+
+    with pytest.raises(TimeoutError, match="producer: expected 1 units, observed 2"):
+        patience.remove_units(script.juju, "producer")
 
 
 FAILED = {"workload-status": {"current": "error", "message": "hook failed"}}
