@@ -150,6 +150,18 @@ def wait_until_removed(juju: jubilant.Juju, app: str) -> None:
     _expect_nothing(look, juju.wait_timeout)
 
 
+def wait_until_idle(juju: jubilant.Juju, app: str) -> None:
+    """Wait until the units of an application run no hook.
+
+    Before Kubernetes replaces a pod, it waits up to 30 s for the hook that runs in it.
+
+    Raises:
+        jubilant.WaitError: a unit stays in error.
+        TimeoutError: a unit is still busy.
+    """
+    _expect_of_status(juju, lambda status: list(_busy(status, app)))
+
+
 def wait_for_status(juju: jubilant.Juju, app: str, status: str, message: str) -> str:
     """Wait until an application has a status whose message contains a text; return the message.
 
@@ -292,6 +304,12 @@ def _of_other_scale(status: jubilant.Status) -> Iterator[str]:
     for name, app in status.apps.items():
         if len(app.units) != app.scale:
             yield f"{name}: expected {app.scale} units, observed {len(app.units)}"
+
+
+def _busy(status: jubilant.Status, app: str) -> Iterator[str]:
+    for name, unit in status.apps[app].units.items():
+        if unit.juju_status.current != "idle":
+            yield f"{name}: expected idle, observed {unit.juju_status.current}"
 
 
 def _incomplete(status: jubilant.Status) -> Iterator[str]:
