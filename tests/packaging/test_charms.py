@@ -188,6 +188,12 @@ def test_the_packed_charm_has_code_and_no_bytecode(charm: Path, tmp_path: Path):
     assert sorted(map(str, staged)) == sorted(code)
 
 
+def test_packed_bytecode_does_not_depend_on_file_times(charm: Path):
+    environment = section(metadata_of(charm), "parts", "charm")["build-environment"]
+
+    assert {"PYC_INVALIDATION_MODE": "CHECKED_HASH"} in environment
+
+
 def test_charm_code_is_executable(charm: Path):
     assert os.access(charm / "src" / "charm.py", os.X_OK)
 
