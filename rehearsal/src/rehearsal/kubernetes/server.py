@@ -143,7 +143,7 @@ class Server:
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),
                 content_type=_content_type(http.headers),
                 body=body,
-                agent=http.headers.get("User-WorkerProcess", ""),
+                agent=http.headers.get("User-Agent", ""),
                 accept=http.headers.get("Accept", ""),
             )
             return self._logged(request)

@@ -110,6 +110,14 @@ def test_the_same_value_as_an_update_shares_the_field(admin: Kube) -> None:
     assert managers(applied) == [("creator", "Update"), ("other", "Apply")]
 
 
+def test_an_update_without_a_manager_is_by_the_user_agent(admin: Kube) -> None:
+    admin.http.headers["User-Agent"] = "lightkube/0.17 (linux)"
+
+    created = admin.create(config_map("a", key="1"))
+
+    assert managers(created) == [("lightkube", "Update")]
+
+
 def test_names_each_conflict(admin: Kube) -> None:
     admin.apply(config_map("a", one="1", two="1"), "producer")
 
