@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ def copied(charm: Path, folder: Path) -> Path:
 
 def run(folder: Path, environment: str, *prefix: str) -> "subprocess.CompletedProcess[str]":
     """Run an environment of tox as the README of the charm says, on this Python."""
+    return run_module(folder, "tox", "-e", environment, "--", "-q", prefix=prefix)
+
+
+def run_module(
+    folder: Path, *words: str, prefix: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run a module of this Python, without the variables of the tox that runs these tests."""
     passed = {
         key: value
         for key, value in os.environ.items()
         if key not in NOT_PASSED and not key.startswith("TOX_")
     }
     return subprocess.run(
-        [*prefix, sys.executable, "-m", "tox", "-e", environment, "--", "-q"],
+        [*prefix, sys.executable, "-m", *words],
         cwd=folder,
         env=passed,
         check=False,
@@ -59,7 +67,7 @@ def test_its_unit_tests_fail_without_its_library(charm: Path, tmp_path: Path):
     folder = copied(charm, tmp_path)
     shutil.rmtree(folder / "lib")
 
-    done = run(folder, "unit")
+    done = run_module(folder, "pytest", "tests/unit")
 
     assert done.returncode != 0
     assert "No module named 'charms'" in done.stdout + done.stderr
