@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from rehearsal import fast_yaml
 from rehearsal.kubernetes.resources import Target
 from rehearsal.kubernetes.status import StatusError, bad_request, not_done
 from rehearsal.kubernetes.store import Object
@@ -102,7 +103,7 @@ class Request:
         except ValueError:  # most bodies that are called YAML are JSON, which parses much faster
             if self.content_type.endswith("json"):
                 raise
-            return yaml.safe_load(self.body)
+            return fast_yaml.load(self.body)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import parse_qsl, urlsplit
 
-import yaml
-
+from rehearsal import fast_yaml
 from rehearsal.kubernetes import discovery, rbac
 from rehearsal.kubernetes.api import Api
 from rehearsal.kubernetes.certificate import self_signed
@@ -126,7 +125,7 @@ class Server:
             "contexts": [{"name": "rehearsal", "context": context}],
             "current-context": "rehearsal",
         }
-        return yaml.safe_dump(config)
+        return str(fast_yaml.dump(config))
 
     def _answer(self, http: Handler, body: bytes) -> Answer:
         url = urlsplit(http.path)

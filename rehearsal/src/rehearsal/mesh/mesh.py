@@ -10,8 +10,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-import yaml
-
+from rehearsal import fast_yaml
 from rehearsal.kubernetes.store import Change, Object, Store
 from rehearsal.machine.addresses import EGRESS_PORT
 from rehearsal.mesh import authorization, egress, envoy, inbound, network, question, topology
@@ -255,7 +254,7 @@ def _pod(program: str) -> Object:
 
 def _definition() -> Object:
     """Return Istio's definition of its policies, which are also served by their earlier version."""
-    crd: Object = yaml.safe_load(_CRD.read_text())
+    crd: Object = fast_yaml.load(_CRD.read_text())
     [current] = crd["spec"]["versions"]
     earlier = current | {"name": "v1beta1", "storage": False}
     return crd | {"spec": crd["spec"] | {"versions": [current, earlier]}}

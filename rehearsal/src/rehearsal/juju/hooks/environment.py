@@ -20,8 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rehearsal import fast_yaml
 from rehearsal.juju.errors import JujuError
 
 Say = Callable[[str], None]
@@ -136,7 +135,7 @@ def _uv_options(source: Path) -> list[str]:
 def _parts(source: Path) -> list[dict[str, Any]]:
     """Return the parts of which charmcraft makes a charm."""
     charmcraft = source / "charmcraft.yaml"
-    document: Any = yaml.safe_load(charmcraft.read_text()) if charmcraft.exists() else None
+    document: Any = fast_yaml.load(charmcraft.read_text()) if charmcraft.exists() else None
     parts: dict[str, dict[str, Any]] = document.get("parts") or {} if document else {}
     return list(parts.values())
 

@@ -10,7 +10,6 @@ imports need the standard library, ops and ops-scenario only.
 """
 
 import dataclasses
-import functools
 import gc
 import json
 import os
@@ -28,8 +27,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import ops
 import scenario as testing
-import yaml
 
+from rehearsal import fast_yaml
 from rehearsal.juju.hooks.entry_point import NotACharmError, find_charm
 from rehearsal.juju.hooks.messages import (
     ContainerContext,
@@ -158,9 +157,8 @@ def _warm_up() -> None:
     context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
     with _cleaned(context):
         context.run(context.on.update_status(), testing.State())
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     if runtime := cast("Any", sys.modules.get("scenario._runtime")):  # older ones have another name
-        runtime.yaml = SimpleNamespace(safe_dump=functools.partial(yaml.dump, Dumper=dumper))
+        runtime.yaml = SimpleNamespace(safe_dump=fast_yaml.dump)
 
 
 class _Seen:
@@ -211,7 +209,7 @@ def _actions(actions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _yaml(file: Path) -> dict[str, Any]:
-    return cast("dict[str, Any]", yaml.safe_load(file.read_text())) if file.exists() else {}
+    return cast("dict[str, Any]", fast_yaml.load(file.read_text())) if file.exists() else {}
 
 
 def _state(hook: HookContext, bindings: Iterable[str]) -> testing.State:

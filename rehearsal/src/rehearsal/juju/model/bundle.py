@@ -11,6 +11,7 @@ from typing import Any, cast
 import pydantic
 import yaml
 
+from rehearsal import fast_yaml
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.model.charm import find
 
@@ -126,7 +127,7 @@ def is_bundle(path: Path) -> bool:
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     try:
-        documents = list(yaml.safe_load_all(path.read_text()))
+        documents = list(fast_yaml.load_all(path.read_text()))
     except yaml.YAMLError as error:
         raise JujuError(f"{_UNREADABLE}yaml: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import yaml
 
+from rehearsal import fast_yaml
 from rehearsal.juju.errors import JujuError
 from rehearsal.juju.model import packing
 from rehearsal.juju.model.not_rehearsed import not_rehearsed
@@ -167,7 +168,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(name) if name in archive.namelist() else ""
     try:
-        return cast("dict[str, Any]", yaml.safe_load(text) or {})
+        return cast("dict[str, Any]", fast_yaml.load(text) or {})
     except yaml.YAMLError as error:
         raise JujuError(f"cannot read {path / name}: {error}") from error
 
