@@ -45,16 +45,16 @@ class Rehearsal:
 
     Args:
         seed: has hooks come in an order of its own where Juju leaves it open.
-        istio: whether the cluster has Istio; without it, NetworkPolicies alone decide who may call.
+        istio: whether the cluster has Istio; without it, NetworkPolicies alone decide on calls.
         juju: the version of Juju.
         delay: seconds before agents act on a command, and before a stopped pod is replaced.
         fail: takes the error after which the run cannot go on, on any thread; it only logs it
             unless told otherwise.
 
     Attributes:
-        directory: folder with all that the run writes; it is gone when the run is over.
-        environment: what a program needs to use the run: PATH with `juju` first, KUBECONFIG, and no
-            proxy on the way to the API.
+        directory: folder with the files of the run, which is removed at its end.
+        environment: the variables of a program that uses the run: PATH with `juju` first,
+            KUBECONFIG, and no proxy on the way to the API.
         access_log: file in which the mesh writes a line for each request.
     """
 
@@ -152,7 +152,7 @@ class Rehearsal:
     def __enter__(self) -> "Rehearsal":
         self._install_programs()
         (self.directory / "kubeconfig").write_text(self._kubernetes.kubeconfig("default"))
-        with ExitStack() as stack:  # what has started is stopped in reverse, also on an interrupt
+        with ExitStack() as stack:  # the parts stop in reverse order, also on an interrupt
             stack.callback(self._network.close)
             if self._namespace:
                 stack.callback(self._namespace.close)

@@ -171,7 +171,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     def fail(error: PortError) -> None:
         failures.append(error)
-        logging.disable(logging.ERROR)  # what the mesh says from now on follows from this
+        logging.disable(logging.ERROR)  # later errors of the mesh are consequences of this one
         os.kill(os.getpid(), signal.SIGTERM)
 
     delay = arguments.delay

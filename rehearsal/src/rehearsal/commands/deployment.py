@@ -15,7 +15,7 @@ from rehearsal.juju.model.charm import upstream_images
 
 _BETWEEN, _LOOKS = 0.1, 5
 """Seconds between two looks at a model, and how many in a row have to find it settled."""
-logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it tells of each change
+logging.getLogger("jubilant.wait").setLevel(logging.CRITICAL)  # it has a line for each change
 _RUNS_ON = re.compile(r" unit\.(\S+)/\d+\.juju-log (?:ops|Operator Framework) (\S+) up and running")
 _LEFT_OUT = re.compile(
     r" WARNING unit\.(\S+)\.juju-log "
@@ -44,7 +44,7 @@ def deploy(
         Juju's exit status.
 
     Raises:
-        jubilant.CLIError: Juju refuses the model; what it says is in `stderr`.
+        jubilant.CLIError: Juju refuses the model; `stderr` has the reason.
     """
     options = [word for overlay in overlays for word in ("--overlay", overlay)]
     images = [*_upstream(Path(bundle)), *resources]

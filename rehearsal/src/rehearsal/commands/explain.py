@@ -77,7 +77,7 @@ def explain(source: str, target: str, method: str, path: str, port: int) -> int:
         port: the port.
 
     Returns:
-        Exit status: 0 for an answer, whatever it is, and 1 if there is none.
+        Exit status: 0 if there is an answer, also if the call is denied, and 1 if there is none.
     """
     model, _, app = source.rpartition(".")
     call = _Call(model, app, target, method, path, port)

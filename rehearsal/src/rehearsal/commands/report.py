@@ -27,7 +27,7 @@ _MEANINGS = {
 _EVERYONE = "every application"
 
 _Columns = Mapping[tuple[str, ...], Sequence[str]]
-"""What came of each call, by the callers for whom all of it was the same."""
+"""The result of each call, by the callers that got the same results."""
 
 
 def console() -> Console:
@@ -42,7 +42,7 @@ def console() -> Console:
 def print_calls(out: Console, target: str, calls: Sequence[Call], observed: Observed) -> None:
     """Print a table of the calls on one application: a row for each, a column for its callers.
 
-    Callers for whom all is the same share a column. What does not fit goes into a further table.
+    Callers with the same results share a column. Columns that do not fit are in a further table.
     """
     columns = _columns(calls, observed)
     titles = [escape(call.title) for call in calls]

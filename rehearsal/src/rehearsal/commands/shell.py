@@ -15,7 +15,7 @@ from rehearsal.traffic import calls
 from rehearsal.traffic.calls import Call
 
 _PROMPT = "(rehearsal) "
-# What the user's own file does comes first: it may set the prompt, and put a juju first on PATH.
+# The user's own file comes first, since it may set the prompt and put another juju first on PATH.
 _BASH = """\
 [ -f ~/.bashrc ] && . ~/.bashrc
 PS1='{prompt}'"$PS1" PATH='{path}'
@@ -38,8 +38,8 @@ def shell(
     """Open a shell in which `juju` and `kubectl` work on the rehearsal.
 
     Args:
-        rehearsal: what they work on.
-        bundle: what to deploy first, if anything, in a model that has the focus.
+        rehearsal: the run on which the commands work.
+        bundle: a bundle to deploy first, in a model that has the focus.
         overlays: files that are laid over it.
         timeout: seconds in which it has to settle.
         suggestions: further commands to print as worth typing.
@@ -87,7 +87,7 @@ def _deployed(rehearsal: Rehearsal, juju: jubilant.Juju) -> list[str]:
 
 
 def _about_call(rehearsal: Rehearsal, status: jubilant.Status, model: str) -> list[str]:
-    """Return how to make a call that a policy names, and how to ask about it."""
+    """Return the commands that make a call which a policy names and that explain it."""
     named = [c for each in calls.read(rehearsal.store, model).values() for c in each if c.named]
     pairs = ((caller, call) for call in named for caller in _related(status, call))
     caller, call = next(pairs, (None, None))

@@ -32,12 +32,12 @@ _MERGE_KEYS = {
 
 
 def is_map(value: Any) -> TypeGuard[Object]:
-    """Tell whether a JSON value is a map."""
+    """Return whether a JSON value is a map."""
     return isinstance(value, dict)
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Tell whether a JSON value is a list."""
+    """Return whether a JSON value is a list."""
     return isinstance(value, list)
 
 
@@ -49,7 +49,7 @@ def at(value: Any, *path: str) -> Any:
 
 
 def is_keyed_list(value: Any, field: str) -> TypeGuard[list[Any]]:
-    """Tell whether a field of a built-in kind is a list that merges item by item."""
+    """Return whether a field of a built-in kind is a list that merges item by item."""
     return isinstance(value, list) and field in _MERGE_KEYS
 
 

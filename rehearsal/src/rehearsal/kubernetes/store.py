@@ -28,7 +28,7 @@ class Change:
     """One change of one object.
 
     Attributes:
-        type: what happened, in the words of a Kubernetes watch.
+        type: the type of the event in a Kubernetes watch.
         object: the object after the change; its last state when deleted. Not to be written to.
         previous: the object before the change, if there was one.
     """
@@ -66,7 +66,7 @@ class Store:
         """Return the objects of a kind, sorted by namespace and name.
 
         Args:
-            kind: what to list.
+            kind: the kind of the objects.
             namespace: only those in this namespace; None for those of all namespaces.
             labels: only those that carry all of these labels.
         """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 EGRESS_PORT = 15001
-"""Where a pod's egress proxy listens on the pod's address; Istio's ztunnel uses the same port."""
+"""The port of a pod's egress proxy on the pod's address; Istio's ztunnel uses the same port."""
 
 _SERVICES, _PODS = 16, 64
 """Third octets at which the two ranges start."""

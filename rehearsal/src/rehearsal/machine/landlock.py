@@ -23,7 +23,7 @@ _SINCE_MOVE, _SINCE_TRUNCATE = 2, 3
 """Versions of Landlock that know the rights to move a file to another folder, and to truncate."""
 _WRITE_FILE, _TRUNCATE = 1 << 1, 1 << 14
 _CHANGE_FOLDER = 0b11_1111_1111_0000
-"""Rights to add, remove and move what is in a folder."""
+"""Rights to add, remove and move the files in a folder."""
 _DEVICES = ("full", "null", "ptmx", "pts", "random", "shm", "tty", "urandom", "zero")
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -72,7 +72,7 @@ class Relay:
 
     async def _update(self) -> None:
         async with self._updating:
-            self._is_due = False  # what changes from here on calls for another update
+            self._is_due = False  # a later change needs another update
             wanted = set(self._addresses())
             for address in self._servers.keys() - wanted:
                 if server := self._servers.pop(address):

@@ -23,7 +23,7 @@ def clean_up(groups: Iterable[int], directory: str) -> None:
 def main() -> None:
     """Wait for the end of the run."""
     for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # whoever ends all of the run needs it still
+        signal.signal(each, signal.SIG_IGN)  # it has to outlive the run to clean up after it
     groups: set[int] = set()
     for line in sys.stdin:
         what, group = line[0], int(line[1:])

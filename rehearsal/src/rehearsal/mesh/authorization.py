@@ -159,8 +159,8 @@ class Policy:
     """A policy that is enforced.
 
     Attributes:
-        rules: it matches a request that one of them does.
-        target: its target; None if that is unknown, and then it is for all that is there.
+        rules: the policy matches a request if one of its rules does.
+        target: its target, or None if that is unknown; then the policy applies to all targets.
     """
 
     namespace: str

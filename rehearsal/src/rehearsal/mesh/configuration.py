@@ -1,4 +1,4 @@
-"""Envoy's configuration, and the steps from one to another that lose no call."""
+"""Envoy's configuration, and the steps between two configurations that lose no call."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from rehearsal.mesh.envoy import Json
 
 @dataclass(frozen=True)
 class Configuration:
-    """All that Envoy is told, by name.
+    """The resources of Envoy, by name.
 
     Attributes:
-        clusters: what listeners lead to.
-        routes: those of inbound listeners, with what policies say.
+        clusters: the destinations of all listeners.
+        routes: the routes of inbound listeners, with the rules of policies.
         tables: the route tables of egress listeners.
-        listeners: egress and inbound.
+        listeners: the egress and inbound listeners.
     """
 
     clusters: Mapping[str, Json]
@@ -25,7 +25,7 @@ class Configuration:
 
     @property
     def files(self) -> dict[str, Sequence[Json]]:
-        """The files by name. The target of a route comes before the route."""
+        """The files by name, in the order in which to write them: a target before its route."""
         return {
             envoy.CLUSTERS: list(self.clusters.values()),
             **inbound.tables(list(self.routes.values())),
@@ -37,7 +37,8 @@ class Configuration:
 def steps(old: Configuration, new: Configuration) -> Iterator[Configuration]:
     """Yield the configurations to apply, one after the other, to get from one to another.
 
-    What is new is there before anything leads to it; what is gone is led to no more when it goes.
+    A new resource is there before another one refers to it. A resource is removed after the last
+    reference to it.
     """
     if old.listeners.keys() != new.listeners.keys():
         step = Configuration(

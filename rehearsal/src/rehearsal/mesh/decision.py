@@ -12,7 +12,7 @@ _KINDS = {"pod": "pod", "service": "Service"}
 
 @dataclass(frozen=True)
 class Decision:
-    """The fields of the access log that say which call a listener decided on, and how.
+    """The decision of a listener on a call, from the fields of the access log.
 
     Attributes:
         listener: `service/<namespace>/<name>/<port>`, or the same with `pod`.

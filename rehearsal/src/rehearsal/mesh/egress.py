@@ -1,7 +1,7 @@
-"""How requests leave a pod: by a listener and a cluster of its own, to where a name leads.
+"""How requests leave a pod: by a listener and a cluster of its own, to the address of a name.
 
 The cluster holds the pod's certificate and goes to the address that the route table of the pod's
-namespace found. Which cluster and which address travel in headers, set over what a client sent.
+namespace found. Two headers name the cluster and the address; Envoy overwrites those of a client.
 """
 
 import base64
@@ -56,7 +56,7 @@ def _listener(pod: Pod, token: str) -> Json:
         _table_name(pod.namespace, pod.on_mesh),
         {CLUSTER: _name(pod)},
         [envoy.extension("filters.http.rbac.v3.RBAC", rules=rules), localhost.find_processes(pod)],
-        # What was let through is logged where it arrives.
+        # The listener at which a request arrives logs the others.
         envoy.access_log(_name(pod), "response.code_details != 'via_upstream'"),
         upgrade_configs=[{"upgrade_type": "CONNECT"}],
         local_reply_config={"mappers": [_ASK_FOR_TOKEN]},
@@ -112,8 +112,8 @@ def _names(
 def _destinations(service: Service, on_mesh: bool) -> Iterator[tuple[str, int, _Destinations]]:
     """Yield each address that a Service's names lead to, with its port.
 
-    That is its waypoint, if both have one to do with; or else, as by kube-proxy, some pod that is
-    ready. A headless Service names its pods, all and each.
+    If the caller and the Service are on the mesh, that is the waypoint. Otherwise it is a pod that
+    is ready, as with kube-proxy. A headless Service has a name for all its pods and one for each.
     https://istio.io/latest/docs/ambient/usage/waypoint/
     """
     if service.ip:

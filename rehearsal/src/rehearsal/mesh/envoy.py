@@ -21,7 +21,7 @@ CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
 """Names of statistics: of the files with clusters, with listeners, and with each route table."""
 
 RBAC, NETWORK = "envoy.filters.http.rbac", "network_"
-"""Prefix of what the filter for NetworkPolicies says of a request."""
+"""The metadata of the filters, and the prefix of the keys of the filter for NetworkPolicies."""
 _ROOT, _SERVER = "root", "server"
 _LIMITS = {"re2.max_program_size.error_level": 32768}
 """Istio's limit for regular expressions; by Envoy's own, two long names are too many."""
@@ -41,14 +41,14 @@ _LOG_FORMAT = {
 }
 
 _DECISION = ("principal", "details", "network_policy", "policy")
-"""The fields of the log that say who called, and why the answer is as it is."""
+"""The fields of the log with the caller and the reason for the answer."""
 
 
 def bootstrap(authority: Authority | None) -> Json:
     """Return Envoy's first configuration, which names the files with the rest."""
     kept = [{"prefix": prefix} for prefix in ("cluster_manager.", "listener_manager.", RDS)]
     return {
-        # The statistics that nobody asks for would be most of the memory and of each answer.
+        # The other statistics would take most of the memory, and most of each answer.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept}}},
         "static_resources": {"secrets": _secrets(authority) if authority else []},
         "node": {"id": "rehearsal", "cluster": "rehearsal"},
@@ -67,7 +67,7 @@ def _secrets(authority: Authority) -> list[Json]:
 
 
 def extension(kind: str, **config: Any) -> Json:
-    """Return the configuration of one of Envoy's extensions."""
+    """Return the configuration of an extension of Envoy."""
     return {"name": kind, "typed_config": {"@type": f"{_TYPE}.extensions.{kind}", **config}}
 
 
@@ -100,13 +100,13 @@ def http(
     """Return the filter that serves HTTP.
 
     Args:
-        table: its route table.
-        headers: set over what a client sent, before anything looks at a request.
+        table: the name of its route table.
+        headers: headers that replace those of the client before a filter sees the request.
         filters: look at each request before it goes out.
         log: its access log.
         more: further settings.
     """
-    # First goes what would have Envoy do a client's bidding.
+    # Remove the headers by which a client could give orders to Envoy.
     steering = {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}}
     mutations = [steering, *({"append": header(*item)} for item in headers.items())]
     mutation = "http.early_header_mutation.header_mutation.v3.HeaderMutation"
@@ -145,13 +145,13 @@ def condition(expression: str) -> Json:
 
 
 def answer(status: int, body: str) -> Json:
-    """Return the route that answers by itself."""
+    """Return a route that answers without a destination."""
     source = {"text_format_source": {"inline_string": body}}
     return {"direct_response": {"status": status, "body_format": source}}
 
 
 def header(name: str, value: str) -> Json:
-    """Return the setting of a header, over any that is there."""
+    """Return the setting that adds a header, or replaces it."""
     action = "OVERWRITE_IF_EXISTS_OR_ADD"
     return {"header": {"key": name, "value": value}, "append_action": action}
 
@@ -167,7 +167,7 @@ def client_tls(certificate: Certificate) -> Json:
 
 
 def server_tls() -> Json:
-    """Return the server's side of TLS: a client may have no certificate, but no false one."""
+    """Return the server's side of TLS, which verifies a certificate but does not require one."""
     common = {"tls_certificate_sds_secret_configs": [{"name": _SERVER}]}
     return _tls("Downstream", common, require_client_certificate=False)
 

@@ -1,14 +1,14 @@
-"""How requests arrive: at a listener for each port of a pod and of a waypoint, past its policies.
+"""How requests arrive: at a listener for each port of a pod and of a waypoint, with its policies.
 
-A Service on the mesh has a waypoint: the policies that target it decide, by all that HTTP says.
-Each pod on the mesh has a ztunnel: the policies that select it decide, by identity and port. Before
-either, NetworkPolicies decide for the pod at which a call ends, as a CNI would.
+A Service on the mesh has a waypoint. The policies that target it decide by identity, port, method,
+path and host. Each pod on the mesh has a ztunnel. The policies that select it decide by identity
+and port. Before both of them, NetworkPolicies decide for the pod that gets the call, as a CNI does.
 
 A question is a request with a header whose name only this run knows. All filters decide on it, but
-it is not delivered: the answer says in its headers how they have decided.
+it is not delivered. The headers of the answer give the decision.
 
-The policies are in one route table, where each listener finds its own by a header that it sets: a
-change of routes reaches connections that are open. A listener that finds no route is closed.
+All policies are in one route table. A listener finds its route by a header that it sets, so that a
+new route also applies to open connections. A listener without a route lets no call through.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _TARGET = "x-rehearsal-target"
 _RBAC = "filters.http.rbac.v3.RBAC"
 _DENY = {**envoy.extension(_RBAC), "name": "DENY"}
 _ALLOW = {**envoy.extension(_RBAC, rules={"action": "ALLOW", "policies": {}}), "name": "ALLOW"}
-"""Allows nothing, unless a route brings policies."""
+"""Allows nothing unless the route has policies."""
 _OPEN: Json = {"permissions": [{"any": True}], "principals": [{"any": True}]}
 _NETWORK = {
     **envoy.extension(
@@ -38,8 +38,8 @@ _NETWORK = {
     ),
     "name": "NETWORK",
 }
-"""Allows anything, unless a pod brings policies, and says by which it allows."""
-# When it denies, it says so only after the answer is made: by then it has said nothing.
+"""Allows anything unless the pod has policies, and names the policy that allows."""
+# The filter writes a denial into the metadata only after the answer is made.
 _SAYS_NOTHING: Json = {
     "metadata_filter": {
         "matcher": {
@@ -67,7 +67,7 @@ https://istio.io/latest/docs/reference/commands/pilot-discovery/#envvars
 
 @dataclass(frozen=True)
 class Backend:
-    """The processes of a pod at a port, and which NetworkPolicies are before them."""
+    """The processes of a pod at a port, with the rules of its NetworkPolicies."""
 
     cluster: str
     address: Address
@@ -91,7 +91,7 @@ class Inbound:
 
 
 def read(topology: Topology, policies: Policies, isolation: Isolation) -> list[Inbound]:
-    """Return all that can be called: pods, and the Services that have a waypoint."""
+    """Return the listeners of all pods, and of the Services that have a waypoint."""
     waypoints = [each for each in topology.services if each.ip and each.on_mesh]
     behind = {pod.ip for service in waypoints for pod in service.pods}
     pods: list[Inbound] = []
@@ -118,7 +118,7 @@ def _waypoint(
     filters = _filters(deciding, sees_http=True)
     for port, target in service.ports.items():
         name = f"service/{service.namespace}/{service.name}/{port}"
-        # Straight to the processes: to policies of the pods, the caller would be the waypoint.
+        # Directly to the processes, since for the pods' policies the caller would be the waypoint.
         backends = [pods[pod.ip, target] for pod in service.ready]
         yield Inbound(name, (service.ip or "", port), backends, filters, is_waypoint=True)
 
@@ -157,7 +157,7 @@ def _decide(inbound: Inbound, question: str) -> Json:
 
 
 def _stop(question: str) -> Json:
-    """Return the filter that answers a question which all filters before it let through."""
+    """Return the filter that answers a question if no filter before it has denied it."""
     return envoy.extension(
         "filters.http.fault.v3.HTTPFault",
         abort={"http_status": 200, "percentage": {"numerator": 100}},
@@ -166,7 +166,7 @@ def _stop(question: str) -> Json:
 
 
 def _answer(listener: str, question: str) -> Json:
-    """Return the addition of the decision to the answer to a question."""
+    """Return the setting that adds the decision to the answer to a question."""
     asked = {"header_filter": {"header": {"name": question, "present_match": True}}}
     return {"filter": asked, "headers_to_add": envoy.decision_headers(listener, f"{question}-")}
 
@@ -211,7 +211,7 @@ def _filters(policies: Sequence[Policy], *, sees_http: bool) -> Json:
 
 
 def _lead_to(backends: Sequence[Backend], question: str) -> Json:
-    """Return the route to one of some pods, chosen at random, past its NetworkPolicies."""
+    """Return the route to a random one of some pods, with its NetworkPolicies."""
     if not backends:
         return envoy.answer(503, "no pod of this Service is ready\n")
     chosen = [{"name": backend.cluster, "weight": 1, **_isolate(backend)} for backend in backends]

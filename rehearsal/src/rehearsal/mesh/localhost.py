@@ -16,7 +16,7 @@ _WITH_PORT, _WITHOUT_PORT = "with-port", "without-port"
 
 
 def find_processes(pod: Pod) -> Json:
-    """Return the filter that writes down where a request for `localhost` leads."""
+    """Return the filter that stores the address to which a request for `localhost` goes."""
     names = "|".join(name.replace(".", r"\.") for name in _NAMES)
     rules = [
         _rule(_WITH_PORT, rf"^({names}):(\d+)$", rf"{pod.workload_ip}:\2"),
@@ -32,7 +32,7 @@ def _rule(key: str, regex: str, substitution: str) -> Json:
 
 
 def hosts(destination: str) -> list[Json]:
-    """Return the hosts of a route table that lead there, by means of a header."""
+    """Return the hosts of a route table for `localhost`; a header takes the address."""
     return [
         _host([f"{name}:*" for name in _NAMES], destination, _WITH_PORT),
         _host(_NAMES, destination, _WITHOUT_PORT),

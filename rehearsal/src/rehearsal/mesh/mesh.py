@@ -45,9 +45,9 @@ class Mesh:
         spawn: starts a process as `subprocess.Popen` does.
 
     Attributes:
-        access_log: the file with a line of JSON for each request: who, what, the answer and why.
-            A 403 comes from NetworkPolicies if none of them is named as `network_policy`, else from
-            AuthorizationPolicies: from the one named as `policy`, or for want of one that allows.
+        access_log: the file with a line of JSON for each request: its caller, its target, the
+            answer and the reason. If a 403 has no `network_policy`, NetworkPolicies denied the
+            request. Otherwise the AuthorizationPolicy in `policy` did, or none allowed it.
         refused: policies that are not enforced as they are written.
 
     Raises:
@@ -93,14 +93,14 @@ class Mesh:
         self._thread.start()
 
     def _install_istio(self) -> None:
-        """Have the cluster show Istio as a running ambient mode does: its resource and its pods."""
+        """Add the objects of a running Istio in ambient mode: its resource and its pods."""
         self._store.put(_definition())
         self._store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _SYSTEM}})
         for program in ("istiod", "ztunnel"):
             self._store.put(_pod(program))
 
     def stop(self) -> None:
-        """End Envoy, and with it all that it serves."""
+        """Stop Envoy and the thread that follows the cluster."""
         self._unsubscribe()
         with self._progress:
             self._stopping = True
@@ -116,7 +116,7 @@ class Mesh:
             timeout: seconds to wait at most.
 
         Raises:
-            EnvoyError: Envoy has ended, or refuses a listener or another part that no policy makes.
+            EnvoyError: Envoy has ended, or refuses a part that does not come from a policy.
             TimeoutError: it takes too long.
         """
         with self._progress:
@@ -129,8 +129,8 @@ class Mesh:
     def environment(self, namespace: str, pod: str) -> dict[str, str]:
         """Return the variables by which the processes of a pod reach others through the mesh.
 
-        The token in them keeps a pod's processes from another's identity by accident; it is
-        no fence against a hostile process of the same user.
+        Their token prevents a process from using the identity of another pod by accident. It does
+        not protect against a hostile process of the same user.
 
         Raises:
             LookupError: there is no such pod, or it has no address yet.
@@ -143,7 +143,7 @@ class Mesh:
         return dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), proxy)
 
     def ask(self, namespace: str, pod: str, method: str, url: str) -> list[Decision]:
-        """Return the different decisions on a call that a pod would make of the pods behind a URL.
+        """Return the different decisions of the pods behind a URL on a call from a pod.
 
         The proxy decides, but the call reaches no workload and is not in the access log.
 
@@ -186,7 +186,7 @@ class Mesh:
                 self._progress.notify_all()
 
     def _next(self) -> int | None:
-        """Wait for a change, and return how many there have been; None when stopping."""
+        """Wait for a change, and return the number of changes so far, or None when stopping."""
         with self._progress:
             self._progress.wait_for(lambda: self._stopping or self._changes > self._applied)
             return None if self._stopping else self._changes
@@ -215,7 +215,7 @@ class Mesh:
     def _go_over_to(self, new: Configuration) -> None:
         *between, _ = steps(self._configuration, new)
         self._configuration = new
-        with suppress(EnvoyError):  # what Envoy refuses on the way it refuses in the end, too
+        with suppress(EnvoyError):  # Envoy refuses the last configuration for the same reason
             for each in between:
                 self._put(each)
         self._put(new)
@@ -225,7 +225,7 @@ class Mesh:
         self._proxy.settle(_TIMEOUT)
 
     def _lay_out(self, there: Topology, inbounds: Sequence[Inbound]) -> Configuration:
-        """Return all that depends on the topology alone: everything but the routes."""
+        """Return the resources that depend on the topology alone: all except the routes."""
         tls = self._authority is not None
         clusters = inbound.clusters(inbounds) + egress.clusters(there, self._authority)
         listeners = [inbound.listener(each, self._question, tls=tls) for each in inbounds]

@@ -1,13 +1,13 @@
 """NetworkPolicies: read strictly, and compiled to the RBAC rules by which Envoy decides.
 
-A pod is known by its address, on the mesh or not. A call is decided for the pod at which it ends,
-and for the port of that pod, whether a Service led there or not.
+A pod is known by its address, whether it is on the mesh or not. A rule applies to the pod that gets
+the call and to the port of that pod, even if the call was made to a Service.
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 
-A CNI drops what is denied, and the caller waits in vain; here the answer is 403, at once. To a CNI,
-what ambient pods send each other goes to port 15008, which a policy would have to allow as well;
-here it is the port that the caller meant. Who has no pod's address is allowed where anyone is, and
-that includes the node itself, which a CNI always lets in.
+This differs from a CNI in three ways. A CNI drops a denied call, so that the caller runs into a
+timeout; here the caller gets a 403 at once. Between ambient pods, a CNI sees calls to port 15008,
+which a policy has to allow as well; here a rule sees the port that the caller named. A CNI always
+admits the node itself; here a caller without the address of a pod needs a rule for all callers.
 https://istio.io/latest/docs/ambient/usage/networkpolicy/
 """
 
@@ -41,7 +41,7 @@ class _Requirement(Strict):
 
 
 class _Selector(Strict):
-    """Labels; without a condition it is any. These are Kubernetes' names, in its own case."""
+    """A selector of labels, with Kubernetes' names for its fields. An empty one selects all."""
 
     matchLabels: dict[str, str] = Field(default={})  # noqa: N815
     matchExpressions: Sequence[_Requirement] = ()  # noqa: N815
@@ -74,7 +74,13 @@ class _Peer(Strict):
         return self
 
     def matches(self, pod: Pod, namespace: str, labels: _Labels) -> bool:
-        """Tell whether it is a pod whose namespace has these labels, to a policy in a namespace."""
+        """Return whether a pod is this peer of a policy.
+
+        Args:
+            pod: the pod.
+            namespace: the namespace of the policy.
+            labels: the labels of the pod's namespace.
+        """
         if self.namespaceSelector is None:
             is_there = pod.namespace == namespace
         else:
@@ -116,7 +122,7 @@ class _Spec(Strict):
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """A pod accepts the calls that a rule of a policy for it allows."""
+    """A policy for incoming calls: the pods that it selects accept the calls that a rule allows."""
 
     namespace: str
     name: str
@@ -129,9 +135,10 @@ class NetworkPolicy:
 
 
 def read(objects: Iterable[Object]) -> tuple[list[NetworkPolicy], list[Refusal]]:
-    """Read NetworkPolicies; one that is refused is among them too, and allows nothing.
+    """Return the policies, and the refusals of those that cannot be enforced as they are written.
 
-    Egress is refused as well, but left open: it takes nothing from what a policy says of ingress.
+    A refused policy still isolates its pods and allows nothing. Rules for egress are refused but
+    not enforced, and the rules for ingress of the same policy are enforced.
     """
     policies: list[NetworkPolicy] = []
     refusals: list[Refusal] = []
@@ -150,7 +157,7 @@ def read(objects: Iterable[Object]) -> tuple[list[NetworkPolicy], list[Refusal]]
 
 
 def _selector(obj: Object) -> _Selector:
-    """Return which pods a policy that is refused would be about; all, if that cannot be read."""
+    """Return the selector of a refused policy, or one for all pods if it cannot be read."""
     try:
         return _Selector.model_validate(obj["spec"]["podSelector"])
     except (LookupError, TypeError, ValidationError):
@@ -158,7 +165,7 @@ def _selector(obj: Object) -> _Selector:
 
 
 class Isolation:
-    """The callers of each pod, by all NetworkPolicies together."""
+    """Determines the callers of each pod, from all NetworkPolicies together."""
 
     def __init__(self, policies: Iterable[NetworkPolicy], topology: Topology) -> None:
         self._policies = [
@@ -175,7 +182,7 @@ class Isolation:
             for number, callers in enumerate(rules)
             if callers and policy.rules[number].is_for(port)
         }
-        # No policy keeps a pod from itself.
+        # A pod may always call itself.
         callers_by_name = {**allowing, "itself": [_address(pod)]}
         return _allow(callers_by_name) if isolating else None
 

@@ -20,11 +20,11 @@ Spawn = Callable[..., "subprocess.Popen[bytes]"]
 _OPTIONS = (
     *("--config-path", "bootstrap.json", "--log-level", "warning", "--disable-hot-restart"),
     *("--concurrency", "1", "--file-flush-interval-msec", "50"),
-    # What is open on a listener that goes away ends at once.
+    # Connections to a removed listener end at once.
     *("--drain-time-s", "1", "--drain-strategy", "immediate"),
 )
 _REJECTED = "config update rejected: "
-"""What comes before the reason in Envoy's log."""
+"""The text before the reason in Envoy's log."""
 _POLL = 0.001
 """Seconds between two questions to Envoy."""
 _STOP_TIMEOUT = 5.0
@@ -53,7 +53,7 @@ class Proxy:
     """One Envoy, which runs in a folder of its own.
 
     Args:
-        bootstrap: what it starts with.
+        bootstrap: its first configuration.
         directory: for its configuration, its logs and its admin socket.
         spawn: starts a process as `subprocess.Popen` does.
 
@@ -127,7 +127,7 @@ class Proxy:
             timeout: seconds to wait at most.
 
         Raises:
-            RefusedError: Envoy has taken in all files that it does not refuse.
+            RefusedError: Envoy refuses some files. All other files are in force.
             EnvoyError: Envoy has ended.
             TimeoutError: it takes too long.
         """
@@ -152,18 +152,18 @@ class Proxy:
         return True
 
     def _is_in_force(self, name: str, stats: Mapping[str, str], refused: Set[str]) -> bool:
-        """Return whether Envoy has a file, or has refused the only listener that would need it."""
+        """Return whether Envoy has loaded a file, or refused the only listener that needs it."""
         if envoy.LISTENERS in refused and not _count(stats, name, "update_attempt", ""):
             return True
         return _count(stats, name, "version_text") == f'"{self._versions[name]}"'
 
     def _forget(self, names: Set[str]) -> None:
-        """Have files written anew, even if they do not change: the cause may be gone."""
+        """Forget files, so that they are written again even if they have not changed."""
         self._versions.update(dict.fromkeys(names, "unknown"))
         self._written.update(dict.fromkeys(names, ()))
 
     def _stats(self) -> dict[str, str]:
-        """Return Envoy's own numbers about its configuration; none before it answers."""
+        """Return Envoy's statistics about its configuration; none before it answers."""
         if self._process is None or self._process.poll() is not None:
             raise EnvoyError(f"Envoy has ended: {self._last_words()}")
         connection = _UnixConnection(self._directory / envoy.ADMIN)

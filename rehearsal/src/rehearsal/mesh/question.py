@@ -1,4 +1,4 @@
-"""A question to the proxy: a request on which it decides, and which reaches no workload."""
+"""A question to the proxy: a request on which it decides without delivering it to a workload."""
 
 import http.client
 from base64 import b64encode
@@ -12,7 +12,7 @@ _TIMEOUT = 5.0
 
 
 class NotDecidedError(Exception):
-    """The call gets to no Service and no pod; the message is the answer of the proxy."""
+    """The call reaches neither a Service nor a pod; the message is the answer of the proxy."""
 
 
 def ask(proxy: str, header: str, number: int, method: str, url: str) -> Decision:

@@ -1,4 +1,4 @@
-"""How policies are read: to the letter, or not at all."""
+"""Strict reading of policies: a policy with an unknown part is refused as a whole."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a policy, `<namespace>/<name>`, is not enforced as it is written."""
+    """The reason for which a policy, `<namespace>/<name>`, is not enforced as it is written."""
 
     kind: str
     policy: str
@@ -23,7 +23,7 @@ class Refusal:
 
 
 def refusal(policy: Object, why: ValidationError | str) -> Refusal:
-    """Return the refusal of a policy, with the fields that are to blame."""
+    """Return the refusal of a policy, with the fields that caused it."""
     if isinstance(why, ValidationError):
         fields = [".".join(map(str, error["loc"])) or "spec" for error in why.errors()]
         said = [error["msg"].removeprefix("Value error, ") for error in why.errors()]

@@ -135,7 +135,7 @@ def _labels(obj: Object) -> dict[str, str]:
 
 
 def _is_on_mesh(obj: Object, namespaces: Mapping[str, Mapping[str, str]]) -> bool:
-    """Tell by an object's own label, or where it has none, by that of its namespace.
+    """Return whether an object has the label of the mesh, or else its namespace has it.
 
     https://istio.io/latest/docs/ambient/usage/add-workloads/
     """
@@ -144,7 +144,7 @@ def _is_on_mesh(obj: Object, namespaces: Mapping[str, Mapping[str, str]]) -> boo
 
 
 def _ports(service: Object) -> dict[int, int]:
-    """Return where a Service's TCP ports lead; those that lead to a port by name are left out."""
+    """Return the target port of each TCP port of a Service, except target ports with a name."""
     ports: list[dict[str, Any]] = service["spec"].get("ports", [])
     tcp = [port for port in ports if port.get("protocol", "TCP") == "TCP"]
     targets = {port["port"]: port.get("targetPort") or port["port"] for port in tcp}

@@ -29,7 +29,9 @@ class Trial:
         ]
 
     def enforce(self, policies: Sequence[Policy], put: Put) -> None:
-        """Bring policies into force; close those that Envoy refuses, and all while it is asked.
+        """Bring policies into force, and close those that Envoy refuses.
+
+        During the search for the policies at fault, each policy is closed for a while.
 
         Raises:
             RefusedError: Envoy refuses something else.

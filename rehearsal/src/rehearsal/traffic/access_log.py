@@ -18,7 +18,7 @@ App = tuple[str, str]
 
 @dataclass(frozen=True)
 class Made:
-    """A call that was made.
+    """A call in the access log.
 
     Attributes:
         source: the application that called.

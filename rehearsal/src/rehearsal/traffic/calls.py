@@ -1,4 +1,4 @@
-"""Which calls are worth trying, by the Services, pods and policies that Kubernetes has."""
+"""The calls to try, derived from the Services, pods and policies in Kubernetes."""
 
 import fnmatch
 import itertools
@@ -21,7 +21,7 @@ _LONGEST = 2000
 _Request = tuple[str, str]
 """Method and path."""
 _Operation = Mapping[str, Sequence[str]]
-"""Of an AuthorizationPolicy: `ports`, `methods`, `paths` and what they must not be."""
+"""An operation of an AuthorizationPolicy: `ports`, `methods`, `paths` and their negations."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Call:
     Attributes:
         target: the Service.
         pods: addresses of the pods; empty for a call on the Service itself.
-        named: whether a policy names it, rather than being there to be denied.
+        named: whether a policy names it; the others are there to be denied.
     """
 
     target: str
@@ -53,7 +53,7 @@ class Call:
 
 
 def read(store: Store, model: str) -> dict[str, list[Call]]:
-    """Return the calls on each Service of a model; none where no port is open or named."""
+    """Return the calls on each Service of a model; none if no port is open or named."""
     own = [obj for obj in store.list("Service", model) if _has_address(obj["spec"])]
     return {obj["metadata"]["name"]: list(_calls(obj, store)) for obj in own}
 
@@ -83,7 +83,7 @@ def _calls(service: Object, store: Store) -> Iterator[Call]:
 
 
 def _ports(spec: Object) -> Iterator[tuple[int, int]]:
-    """Yield each open port of a Service and where it leads, unless that is a port by name."""
+    """Yield each open port of a Service with its target port, except target ports with a name."""
     for port in _objects(spec, "ports"):
         target = port.get("targetPort") or port["port"]
         if port["port"] != PLACEHOLDER_PORT and isinstance(target, int):

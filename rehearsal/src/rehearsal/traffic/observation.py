@@ -10,9 +10,9 @@ import httpx
 from rehearsal.traffic.calls import Call
 
 DENIED, NO_ANSWER, NOT_OPEN, TIMEOUT = "denied", "no answer", "not open", "timeout"
-"""What comes of a call besides a status code."""
+"""The results of a call besides a status code."""
 Observed = Mapping[tuple[str, Call], str]
-"""By caller and call, what came of it."""
+"""The result by caller and call."""
 
 _SECONDS = 2.0
 """How long one call may take."""
@@ -27,7 +27,7 @@ _PROXY_SAYS = {
     (503, "no pod of this Service"): NO_ANSWER,
     (503, "upstream connect error"): NO_ANSWER,
 }
-"""How the mesh begins an answer of its own; all else is the application's."""
+"""The beginnings of the mesh's own answers; all others are those of the application."""
 
 
 def observe(proxies: Mapping[str, str], calls: Sequence[Call]) -> Observed:
@@ -35,11 +35,11 @@ def observe(proxies: Mapping[str, str], calls: Sequence[Call]) -> Observed:
 
     Args:
         proxies: by caller, the URL of its pod's proxy.
-        calls: what to try.
+        calls: the calls to make.
     """
     deadline = time.monotonic() + _PATIENCE
     pairs = [(caller, call) for call in calls for caller in proxies]
-    # No connection is used twice: what came of one call says nothing about the next.
+    # No connection is used twice, so that the result of a call does not affect the next one.
     limits = httpx.Limits(max_keepalive_connections=0)
     with ExitStack() as stack:
         clients = {

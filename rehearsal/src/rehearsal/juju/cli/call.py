@@ -1,4 +1,4 @@
-"""One command line of `juju` with all that it works on, and the registry of commands."""
+"""A command line of `juju` with its options and its terminal, and the registry of commands."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

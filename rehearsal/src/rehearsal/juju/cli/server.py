@@ -41,7 +41,7 @@ class Server(UnixServer):
 
     Args:
         path: the socket's.
-        session: what the commands work on.
+        session: the controller, and the state of the user's client.
     """
 
     def __init__(self, path: Path, session: Session) -> None:

@@ -164,7 +164,7 @@ def _relation(relation: Relation, model: Model) -> Row:
 
 
 def _is_joined(relation: Relation) -> bool:
-    """Tell whether a unit has entered a relation, on the side that is of the model or on both."""
+    """Return whether a unit has entered a relation, on the side that is of the model or on both."""
     return all(side.unit_bags for side in relation.sides)
 
 

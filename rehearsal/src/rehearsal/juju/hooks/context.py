@@ -53,7 +53,7 @@ def _pair(status: Status) -> tuple[str, str]:
 
 
 def _is_known(unit: Unit, hook: Hook, relation: Relation) -> bool:
-    """Tell whether the unit is in the relation, or hears of it with this hook."""
+    """Return whether the unit is in the relation, or hears of it with this hook."""
     number = relation.side(unit.app).id
     return number in unit.seen.relations or number == hook.relation
 

@@ -65,7 +65,7 @@ def prepare(source: Path, name: str, say: Say) -> Environment:
     Args:
         source: the charm's folder, or the folder into which a packed charm was extracted.
         name: the charm's name, for messages.
-        say: is told what takes a while, and what may go wrong.
+        say: prints a line about long steps and possible problems.
 
     Raises:
         JujuError: it cannot be made, or its ops is too old.
@@ -166,7 +166,7 @@ def _sync_anyway(source: Path, folder: Path, options: Sequence[str], name: str) 
 
 
 def _is_satisfied(source: Path, options: Sequence[str]) -> bool:
-    """Return whether the rehearsal's environment has all that is locked, in the same versions."""
+    """Return whether the rehearsal's environment has all locked packages, in the same versions."""
     words = ["sync", "--frozen", "--no-dev", "--no-install-project", "--inexact", "--check"]
     if sys.prefix == sys.base_prefix:
         return False

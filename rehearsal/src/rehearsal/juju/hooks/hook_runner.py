@@ -76,7 +76,7 @@ class HookRunner:
         models: the models by name.
         lock: guards them.
         lifecycle: replaces and removes units.
-        substrate: what it stands on.
+        substrate: the cluster, the processes and the folder of the run.
         order: chooses the next hook if Juju leaves the order open.
     """
 

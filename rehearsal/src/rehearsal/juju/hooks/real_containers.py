@@ -27,7 +27,7 @@ def live_containers(
     Args:
         hook: the hook.
         share: is called before a process may look at files, and in the end.
-        call: does what the charm asks about services; returns an error's text, if any.
+        call: carries out a request about services; returns the text of an error, or None.
     """
     containers = {container.name: container for container in hook.containers}
     started: list[Execution] = []
@@ -94,7 +94,7 @@ def _plan(container: ops.Container) -> dict[str, Any]:
 def _share(root: Path, seen: Path) -> None:
     """Make the files that the charm sees those of the container's folder, by links.
 
-    What the charm has made at the top level is moved there; what processes have made there appears.
+    Files that the charm made at the top level move there. Files that processes made there appear.
     """
     if not seen.is_dir():
         return

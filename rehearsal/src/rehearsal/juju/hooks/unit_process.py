@@ -31,7 +31,7 @@ class UnitProcesses:
 
     Args:
         run: runs a hook in a process.
-        imported: finds out what a hook has imported.
+        imported: returns the names of the modules that are imported.
     """
 
     def __init__(self, run: Run, imported: Names) -> None:

@@ -1,6 +1,6 @@
 """The process in which the code of one charm runs, on ops.testing, one hook at a time.
 
-It imports the charm once and runs hooks in children, so that none sees what another left in memory.
+It imports the charm once and runs hooks in children, so that no hook finds the memory of another.
 It reads a `HookContext` from a connection and answers with a `HookResult`. Before that it
 may send a `PebbleCall`, since a charm that starts a service expects it to run when its next line is
 executed.
@@ -164,7 +164,7 @@ def _warm_up() -> None:
 class _Seen:
     """Keeps the state that a charm changes, for a hook that ends early with `sys.exit(0)`.
 
-    On Juju such a hook succeeds, and all that it has told Juju until then stands.
+    On Juju such a hook succeeds, and Juju keeps the changes that it has made so far.
     """
 
     state: testing.State | None = None

@@ -64,9 +64,9 @@ class WorkerProcess:
         """Run one hook.
 
         Args:
-            context: what the unit's charm code sees.
-            pebble: does what the charm asks of Pebble in the middle of the hook; returns an error's
-                text, if any.
+            context: the state that the unit's charm code sees.
+            pebble: carries out a request to Pebble in the middle of the hook; returns the text of
+                an error, or None.
 
         Raises:
             JujuError: if the process is gone, for example because the charm cannot be imported. The

@@ -14,7 +14,7 @@ _CODE = ("src", "lib")
 _CODE_ALONE = frozenset({"uv", "poetry", "python"})
 """Plugins that take a charm's code and nothing else of its folder."""
 _DEFAULT = "craftctl default"
-"""The command of `override-build` that does what happens without it."""
+"""The command of `override-build` that has the same effect as no `override-build`."""
 
 
 def check(folder: Path, meta: Mapping[str, Any]) -> None:

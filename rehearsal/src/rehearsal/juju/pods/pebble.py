@@ -56,7 +56,7 @@ class Container:
         name: as in the charm's metadata.
         root: folder with its files.
         address: the address at which its processes listen; `localhost` of its pod.
-        environment: what its processes get besides what the layers say.
+        environment: variables of its processes, besides those of the layers.
         processes: starts and stops them.
         changed: is called, on a thread of the container, when a check comes up or goes
             down, a service exits quickly, or the container ends or starts again.

@@ -33,7 +33,7 @@ class Execution:
 
     Args:
         command: the words that the charm gave.
-        program: what runs.
+        program: the program and its arguments.
         options: those of `ops.Container.exec` about input, output and time.
     """
 
@@ -163,7 +163,7 @@ def execute(
         options: the options of `ops.Container.exec`.
 
     Raises:
-        ops.pebble.APIError: what Pebble refuses, and users that the rehearsal cannot be.
+        ops.pebble.APIError: Pebble refuses the request, or the rehearsal cannot act as the user.
     """
     _refuse_other_users(options)
     program = place.program(command, _config(services, options))

@@ -59,7 +59,7 @@ class Service:
         return self.config.get("on-failure" if self.code else "on-success") or RESTART
 
     def back_off(self) -> None:
-        """Have it started again after a delay, which grows while it exits early."""
+        """Schedule its next start after a delay, which grows while it exits early."""
         if self.start_at is None:
             self.wait, self.exited = self._next_backoff(), False
             self.start_at = time.monotonic() + self.wait

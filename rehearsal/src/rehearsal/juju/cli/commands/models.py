@@ -11,7 +11,7 @@ from rehearsal.juju.model.charm import ConfigValue
 from rehearsal.juju.model.state import CONTROLLER_UUID, MODEL_DEFAULTS, USER, Model
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-"""What Kubernetes allows as the name of a namespace."""
+"""A name that Kubernetes allows for a namespace."""
 _POLL = 0.02
 """Seconds between two looks at a model that is being destroyed."""
 

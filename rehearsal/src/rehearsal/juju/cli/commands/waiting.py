@@ -10,7 +10,7 @@ from rehearsal.juju.durations import seconds
 from rehearsal.juju.errors import JujuError, UsageError
 
 Facts = Mapping[str, str]
-"""What a query may ask for, by name."""
+"""The properties that a query may ask for, by name."""
 _POLL = 0.05
 """Seconds between two looks."""
 _TERM = re.compile(r'\s*([a-z-]+)\s*(==|!=)\s*["\']([^"\']*)["\']\s*')
