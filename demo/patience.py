@@ -6,9 +6,10 @@ for calm: each function waits for an effect, as long as the `wait_timeout` of it
 """
 
 import contextlib
-import functools
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, TypeVar
 
 import jubilant
@@ -207,17 +208,6 @@ def run(
     return outcome
 
 
-def units_in_scope(unit: jubilant.UnitInfo, endpoint: str) -> set[str]:
-    """Return the units in the scope of the relations that a unit has at an endpoint."""
-    relations = [relation for relation in unit.relation_info if relation.endpoint == endpoint]
-    return {
-        name
-        for relation in relations
-        for name, related in relation.related_units.items()
-        if related.in_scope
-    }
-
-
 def namespace(juju: jubilant.Juju) -> str:
     """Return the namespace of a model, which has the model's name without controller and user."""
     return (juju.model or "").rpartition(":")[2].rpartition("/")[2]
@@ -330,11 +320,30 @@ def _unrelated(juju: jubilant.Juju, status: jubilant.Status) -> Iterator[str]:
     Juju 4 shows with each unit only the units on the other side, so this looks from both sides. It
     does not show which units are in the scope of a cross-model relation.
     """
-    show_unit = functools.cache(juju.show_unit)
-    for name, endpoint, other in _relations(status):
-        in_scope = units_in_scope(show_unit(min(status.apps[name].units)), endpoint)
-        for unit in sorted(status.apps[other].units.keys() - in_scope):
-            yield f"{name}:{endpoint}: expected {unit} in scope, observed {sorted(in_scope)}"
+    relations = list(_relations(status))
+    observers = {name: min(status.apps[name].units) for name, _, _ in relations}
+    in_scope = _units_in_scope(juju, set(observers.values()))
+    for name, endpoint, other in relations:
+        found = in_scope.get((observers[name], endpoint), set())
+        for unit in sorted(status.apps[other].units.keys() - found):
+            yield f"{name}:{endpoint}: expected {unit} in scope, observed {sorted(found)}"
+
+
+def _units_in_scope(juju: jubilant.Juju, units: Set[str]) -> Mapping[tuple[str, str], set[str]]:
+    """Return the units in the scope of relations, by unit and endpoint, with a single command."""
+    if not units:
+        return {}
+    shown: dict[str, dict[str, Any]] = json.loads(
+        juju.cli("show-unit", *sorted(units), "--format", "json")
+    )
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set[str])
+    for unit, info in shown.items():
+        relations: list[dict[str, Any]] = info.get("relation-info") or []
+        for relation in relations:
+            related: dict[str, dict[str, Any]] = relation.get("related-units") or {}
+            joined = {name for name, each in related.items() if each["in-scope"]}
+            found[unit, relation["endpoint"]] |= joined
+    return found
 
 
 def _relations(status: jubilant.Status) -> Iterator[tuple[str, str, str]]:

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 import jubilant
 
-from demo import patience
-
 REASON = (
     "This controller does not deliver the second and later cross-model relations of an "
     "application, a defect of Juju 4.0.15. The producer does not learn who the remote scraper is, "
@@ -29,4 +27,9 @@ def is_so(unit: jubilant.UnitInfo, endpoints: Iterable[str]) -> bool:
 
 
 def _has_remote_units(unit: jubilant.UnitInfo, endpoint: str) -> bool:
-    return any(name.startswith("remote-") for name in patience.units_in_scope(unit, endpoint))
+    return any(
+        related.in_scope and name.startswith("remote-")
+        for relation in unit.relation_info
+        if relation.endpoint == endpoint
+        for name, related in relation.related_units.items()
+    )

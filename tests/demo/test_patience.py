@@ -38,16 +38,16 @@ def status(**apps: dict[str, Any]) -> dict[str, Any]:
     return {"model": model, "machines": {}, "applications": apps}
 
 
-def shown(*related: str, in_scope: bool = True) -> dict[str, Any]:
-    """Return a unit with these units on the other side of its relation `data`."""
+def shown(unit: str, related: str, *, in_scope: bool) -> dict[str, Any]:
+    """Return a unit with another unit on the other side of its relation `data`."""
     relation: dict[str, Any] = {
         "relation-id": 1,
         "endpoint": "data",
         "related-endpoint": "data",
         "application-data": {},
-        "related-units": {name: {"in-scope": in_scope, "data": {}} for name in related},
+        "related-units": {related: {"in-scope": in_scope, "data": {}}},
     }
-    return {"": {"opened-ports": [], "charm": "", "leader": True, "relation-info": [relation]}}
+    return {unit: {"opened-ports": [], "charm": "", "leader": True, "relation-info": [relation]}}
 
 
 ALONE = status(producer=app("producer"))
@@ -75,8 +75,9 @@ def test_a_model_has_settled_when_its_units_are_ready(script: Script, early: dic
 
 def test_an_idle_model_has_settled_when_its_units_have_joined(script: Script):
     script.answer("status", RELATED)
-    both = [shown("producer/0", "scraper/0", in_scope=joined) for joined in (False, False, True)]
-    script.answer("show-unit", *both)
+    producer = shown("producer/0", "scraper/0", in_scope=True)
+    late = [shown("scraper/0", "producer/0", in_scope=joined) for joined in (False, True, True)]
+    script.answer("show-unit", *(producer | scraper for scraper in late))
 
     patience.settle(script.juju)
 
