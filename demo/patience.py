@@ -6,15 +6,13 @@ for calm: each function waits for an effect, as long as the `wait_timeout` of it
 """
 
 import contextlib
-import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jubilant
 
-from demo import rollouts
+from demo import differences, rollouts
 from demo.cluster import UnknownError
 
 SECONDS = 300.0
@@ -90,7 +88,7 @@ def remove_units(juju: jubilant.Juju, *apps: str) -> None:
     """
     for app in apps:
         juju.remove_unit(app, num_units=1)
-    _expect_of_status(juju, lambda status: list(_of_other_scale(status)))
+    _expect_of_status(juju, lambda status: list(differences.of_other_scale(status)))
     for app in apps:
         _remove_pod_that_stays(juju, app)
     settle(juju)
@@ -134,7 +132,7 @@ def wait_until_unrelated(juju: jubilant.Juju, first: str, second: str) -> None:
     Raises:
         TimeoutError: the relation is still there.
     """
-    _expect_nothing(lambda: list(_still_related(juju, first, second)), juju.wait_timeout)
+    _expect_nothing(lambda: list(differences.still_related(juju, first, second)), juju.wait_timeout)
 
 
 def wait_until_removed(juju: jubilant.Juju, app: str) -> None:
@@ -160,7 +158,7 @@ def wait_until_idle(juju: jubilant.Juju, app: str) -> None:
         jubilant.WaitError: a unit stays in error.
         TimeoutError: a unit is still busy.
     """
-    _expect_of_status(juju, lambda status: list(_busy(status, app)))
+    _expect_of_status(juju, lambda status: list(differences.busy(status, app)))
 
 
 def wait_for_status(juju: jubilant.Juju, app: str, status: str, message: str) -> str:
@@ -221,11 +219,11 @@ def _expect_nothing(
     Raises:
         TimeoutError: says what differs and how long this has waited.
     """
-    differences = until(
+    left = until(
         look, lambda found: not found, seconds, lambda found: show(found[0]) if show else None
     )
-    if differences:
-        raise TimeoutError(f"after {seconds:g} s: {'; '.join(differences)}")
+    if left:
+        raise TimeoutError(f"after {seconds:g} s: {'; '.join(left)}")
 
 
 def _expect_of_status(
@@ -280,86 +278,11 @@ def _unsettled(juju: jubilant.Juju, status: jubilant.Status) -> list[str]:
     """Return a sentence for each effect that is still missing, the cheapest to find first."""
     with contextlib.suppress(UnknownError):
         return (
-            list(_of_other_scale(status))
-            or list(_incomplete(status))
-            or list(_unrelated(juju, status))
+            list(differences.of_other_scale(status))
+            or list(differences.incomplete(status))
+            or list(differences.unrelated(juju, status))
             or rollouts.unfinished(
                 namespace(juju), {n: app.scale for n, app in status.apps.items()}
             )
         )
     return []
-
-
-def _of_other_scale(status: jubilant.Status) -> Iterator[str]:
-    for name, app in status.apps.items():
-        if len(app.units) != app.scale:
-            yield f"{name}: expected {app.scale} units, observed {len(app.units)}"
-
-
-def _busy(status: jubilant.Status, app: str) -> Iterator[str]:
-    for name, unit in status.apps[app].units.items():
-        if unit.juju_status.current != "idle":
-            yield f"{name}: expected idle, observed {unit.juju_status.current}"
-
-
-def _incomplete(status: jubilant.Status) -> Iterator[str]:
-    for name, app in status.apps.items():
-        if not app.is_active:
-            yield f"{name}: expected active, observed {app.app_status.current}"
-        for unit_name, unit in app.units.items():
-            if not unit.is_active or unit.juju_status.current != "idle":
-                observed = f"{unit.workload_status.current} and {unit.juju_status.current}"
-                yield f"{unit_name}: expected active and idle, observed {observed}"
-            if unit.upgrading_from:
-                yield f"{unit_name}: expected {app.charm}, observed {unit.upgrading_from}"
-
-
-def _unrelated(juju: jubilant.Juju, status: jubilant.Status) -> Iterator[str]:
-    """Yield the units that are not in the scope of a relation with another application.
-
-    Juju 4 shows with each unit only the units on the other side, so this looks from both sides. It
-    does not show which units are in the scope of a cross-model relation.
-    """
-    relations = list(_relations(status))
-    observers = {name: min(status.apps[name].units) for name, _, _ in relations}
-    in_scope = _units_in_scope(juju, set(observers.values()))
-    for name, endpoint, other in relations:
-        found = in_scope.get((observers[name], endpoint), set())
-        for unit in sorted(status.apps[other].units.keys() - found):
-            yield f"{name}:{endpoint}: expected {unit} in scope, observed {sorted(found)}"
-
-
-def _units_in_scope(juju: jubilant.Juju, units: Set[str]) -> Mapping[tuple[str, str], set[str]]:
-    """Return the units in the scope of relations, by unit and endpoint, with a single command."""
-    if not units:
-        return {}
-    shown: dict[str, dict[str, Any]] = json.loads(
-        juju.cli("show-unit", *sorted(units), "--format", "json")
-    )
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set[str])
-    for unit, info in shown.items():
-        relations: list[dict[str, Any]] = info.get("relation-info") or []
-        for relation in relations:
-            related: dict[str, dict[str, Any]] = relation.get("related-units") or {}
-            joined = {name for name, each in related.items() if each["in-scope"]}
-            found[unit, relation["endpoint"]] |= joined
-    return found
-
-
-def _relations(status: jubilant.Status) -> Iterator[tuple[str, str, str]]:
-    """Yield application, endpoint and related application, from both sides of each relation."""
-    for name, app in status.apps.items():
-        for endpoint, relations in app.relations.items():
-            for relation in relations:
-                if relation.related_app in status.apps.keys() - {name}:
-                    yield name, endpoint, relation.related_app
-
-
-def _still_related(juju: jubilant.Juju, first: str, second: str) -> Iterator[str]:
-    """Yield a sentence for each side of a relation that status has; a remote side is not there."""
-    apps = juju.status().apps
-    for one, other in ((first, second), (second, first)):
-        name, _, endpoint = one.partition(":")
-        relations = apps[name].relations.get(endpoint, []) if name in apps else []
-        if other.partition(":")[0] in (relation.related_app for relation in relations):
-            yield f"{one}: expected no relation with {other}, observed that it is there"
