@@ -22,6 +22,7 @@ def load_all(text: str) -> Iterable[Any]:
     return yaml.load_all(text, Loader=_LOADER)
 
 
-def dump(document: Any, stream: Any = None) -> Any:
-    """Return a document as text, or write it to a stream."""
-    return yaml.dump(document, stream, Dumper=_DUMPER)
+def dump(document: Any) -> str:
+    """Return a document as text."""
+    text: Any = yaml.dump(document, Dumper=_DUMPER)
+    return str(text)

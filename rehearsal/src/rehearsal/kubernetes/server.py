@@ -125,7 +125,7 @@ class Server:
             "contexts": [{"name": "rehearsal", "context": context}],
             "current-context": "rehearsal",
         }
-        return str(fast_yaml.dump(config))
+        return fast_yaml.dump(config)
 
     def _answer(self, http: Handler, body: bytes) -> Answer:
         url = urlsplit(http.path)
