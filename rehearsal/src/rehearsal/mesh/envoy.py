@@ -13,7 +13,7 @@ Json = dict[str, Any]
 Address = tuple[str, int]
 
 ACCESS_LOG = "access.log"
-ADMIN = "admin.sock"
+ADMIN, WORKER = "admin.sock", "worker.sock"
 CLUSTERS, LISTENERS = "clusters", "listeners"
 """Names of the two files besides those of the route tables."""
 
@@ -23,6 +23,7 @@ CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
 RBAC, NETWORK = "envoy.filters.http.rbac", "network_"
 """The metadata of the filters, and the prefix of the keys of the filter for NetworkPolicies."""
 _ROOT, _SERVER = "root", "server"
+_ANY = {"prefix": "/"}
 _LIMITS = {"re2.max_program_size.error_level": 32768}
 """Istio's limit for regular expressions; by Envoy's own, two long names are too many."""
 _TYPE = "type.googleapis.com/envoy"
@@ -50,12 +51,27 @@ def bootstrap(authority: Authority | None) -> Json:
     return {
         # The other statistics would take most of the memory, and most of each answer.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept}}},
-        "static_resources": {"secrets": _secrets(authority) if authority else []},
+        "static_resources": {
+            "secrets": _secrets(authority) if authority else [],
+            "listeners": [_worker()],
+        },
         "node": {"id": "rehearsal", "cluster": "rehearsal"},
         "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
         "dynamic_resources": {"lds_config": _file(LISTENERS), "cds_config": _file(CLUSTERS)},
         "layered_runtime": {"layers": [{"name": "limits", "static_layer": _LIMITS}]},
     }
+
+
+def _worker() -> Json:
+    """Return a listener that answers each request, and so shows that the worker thread is free."""
+    host = {"name": "worker", "domains": ["*"], "routes": [{"match": _ANY, **answer(200, "")}]}
+    kind = "filters.network.http_connection_manager.v3.HttpConnectionManager"
+    router = extension("filters.http.router.v3.Router")
+    manager = extension(
+        kind, stat_prefix="worker", route_config={"virtual_hosts": [host]}, http_filters=[router]
+    )
+    address = {"pipe": {"path": WORKER, "mode": 0o600}}
+    return {"name": "worker", "address": address, "filter_chains": [{"filters": [manager]}]}
 
 
 def _secrets(authority: Authority) -> list[Json]:

@@ -218,6 +218,8 @@ class Mesh:
         with suppress(EnvoyError):  # Envoy refuses the last configuration for the same reason
             for each in between:
                 self._put(each)
+            if between:
+                self._proxy.wait_for_worker()  # before a listener is removed
         self._put(new)
 
     def _put(self, configuration: Configuration) -> None:

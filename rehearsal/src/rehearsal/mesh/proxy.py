@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +28,8 @@ _REJECTED = "config update rejected: "
 """The text before the reason in Envoy's log."""
 _POLL = 0.001
 """Seconds between two questions to Envoy."""
+_ANSWER_TIMEOUT = 30.0
+"""Seconds that Envoy has to answer a request about itself."""
 _STOP_TIMEOUT = 5.0
 """Seconds that Envoy has to end after SIGTERM."""
 
@@ -137,6 +140,20 @@ class Proxy:
                 raise TimeoutError(f"Envoy is not ready after {timeout} s: {self._last_words()}")
             time.sleep(_POLL)
 
+    def wait_for_worker(self) -> None:
+        """Return when the requests made so far have reached their listeners.
+
+        Envoy's main thread has a new route before the thread that routes requests has it. A
+        connection that waits at a listener to be accepted is lost if the listener is removed.
+
+        Raises:
+            EnvoyError: Envoy does not answer.
+        """
+        try:
+            self._get(envoy.WORKER, "/")
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvoyError(f"Envoy does not answer: {self._last_words()}") from error
+
     def _is_settled(self) -> bool:
         stats = self._stats()
         rejections = {name: _count(stats, name, "update_rejected") for name in self._versions}
@@ -166,15 +183,16 @@ class Proxy:
         """Return Envoy's statistics about its configuration; none before it answers."""
         if self._process is None or self._process.poll() is not None:
             raise EnvoyError(f"Envoy has ended: {self._last_words()}")
-        connection = _UnixConnection(self._directory / envoy.ADMIN)
         try:
-            connection.request("GET", "/stats")
-            lines = connection.getresponse().read().decode().splitlines()
+            lines = self._get(envoy.ADMIN, "/stats").splitlines()
         except (OSError, http.client.HTTPException):
             return {}
-        finally:
-            connection.close()
         return dict(line.split(": ", 1) for line in lines)
+
+    def _get(self, socket_name: str, path: str) -> str:
+        with closing(_UnixConnection(self._directory / socket_name)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
 
     def _write(self, name: str, content: str) -> None:
         new = self._path(name).with_suffix(".new")
@@ -211,4 +229,5 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_ANSWER_TIMEOUT)
         self.sock.connect(str(self._path))
