@@ -15,8 +15,8 @@ demo: .venv/ready ## show which application may make which calls, and why
 shell: .venv/ready ## open a shell in which juju works on the same bundle
 	@$(IN)/juju-rehearsal shell bundles/demo.yaml --suggest "juju run scraper/0 probe"
 
-test: .venv/ready ## run all checks and tests, for about half an hour
-	@$(IN)/tox
+test: .venv/ready ## run all checks and tests, for about a quarter of an hour
+	@$(IN)/tox run-parallel
 
 format: .venv/ready ## format the code
 	@$(IN)/tox -e format
