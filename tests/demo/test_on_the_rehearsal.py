@@ -7,23 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rehearsal.juju.version import VERSIONS
+
 ROOT = Path(__file__).parents[2]
 STORY = f"exec {sys.executable} -m demo"
 RESULTS = 56
-RUNS = {
-    "3.6": ("--juju", "3.6"),
-    "4-with-another-order-of-hooks": ("--juju", "4", "--seed", "1"),
-}
 
 
 def tell(
-    folder: Path, kept: Path, patience: float, options: Sequence[str] = ()
+    folder: Path, kept: Path, patience: float, *options: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the demo of a checkout, and keep the files of the run."""
     story = f"(cd {folder}; {STORY} --patience {patience} --map {kept / 'map'})"
@@ -42,20 +39,20 @@ def rehearse(script: str, *options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.fixture(scope="module", params=RUNS)
-def options(request: pytest.FixtureRequest) -> Sequence[str]:
-    """Return the options of a rehearsal."""
-    return RUNS[request.param]
+@pytest.fixture(scope="module", params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """Return a version of Juju."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def kept(options: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(version: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture(scope="module")
-def told(options: Sequence[str], kept: Path) -> "subprocess.CompletedProcess[str]":
-    return tell(ROOT, kept, 15, options)
+def told(version: str, kept: Path) -> "subprocess.CompletedProcess[str]":
+    return tell(ROOT, kept, 15, "--juju", version)
 
 
 def answers(kept: Path) -> list[dict[str, Any]]:
@@ -130,8 +127,15 @@ def test_every_allowed_call_has_an_identity_and_a_policy(kept: Path):
     assert all(e["policy"].startswith("demo/mesh-demo-policy-scraper-demo-") for e in allowed)
 
 
-def test_without_istio_calls_are_decided_by_pod_and_port(tmp_path: Path, options: Sequence[str]):
-    told = tell(ROOT, tmp_path, 15, ["--without-istio", *options])
+@pytest.mark.parametrize(("seed", "juju"), [("1", "3.6"), ("2", "4")])
+def test_the_order_of_hooks_does_not_matter(tmp_path: Path, seed: str, juju: str):
+    told = tell(ROOT, tmp_path, 15, "--seed", seed, "--juju", juju)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_without_istio_calls_are_decided_by_pod_and_port(tmp_path: Path, version: str):
+    told = tell(ROOT, tmp_path, 15, "--without-istio", "--juju", version)
 
     assert told.returncode == 0, told.stdout + told.stderr
     assert "methods and paths are not enforced" in told.stdout
