@@ -5,7 +5,7 @@ They have the form `NAME: expected STATE, observed STATE`.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from typing import Any
 
 import jubilant
@@ -16,13 +16,6 @@ def of_other_scale(status: jubilant.Status) -> Iterator[str]:
     for name, app in status.apps.items():
         if len(app.units) != app.scale:
             yield f"{name}: expected {app.scale} units, observed {len(app.units)}"
-
-
-def busy(status: jubilant.Status, app: str) -> Iterator[str]:
-    """Yield the units of an application whose agents run a hook."""
-    for name, unit in status.apps[app].units.items():
-        if unit.juju_status.current != "idle":
-            yield f"{name}: expected idle, observed {unit.juju_status.current}"
 
 
 def incomplete(status: jubilant.Status) -> Iterator[str]:
@@ -46,28 +39,27 @@ def unrelated(juju: jubilant.Juju, status: jubilant.Status) -> Iterator[str]:
     """
     relations = list(_relations(status))
     observers = {name: min(status.apps[name].units) for name, _, _ in relations}
-    in_scope = _units_in_scope(juju, set(observers.values()))
+    in_scope = units_in_scope(juju, set(observers.values()))
     for name, endpoint, other in relations:
-        found = in_scope.get((observers[name], endpoint), set())
+        found = in_scope[observers[name]].get(endpoint, set())
         for unit in sorted(status.apps[other].units.keys() - found):
             yield f"{name}:{endpoint}: expected {unit} in scope, observed {sorted(found)}"
 
 
-def _units_in_scope(juju: jubilant.Juju, units: Set[str]) -> Mapping[tuple[str, str], set[str]]:
+def units_in_scope(juju: jubilant.Juju, units: Set[str]) -> dict[str, dict[str, set[str]]]:
     """Return the units in the scope of relations, by unit and endpoint, with a single command."""
     if not units:
         return {}
-    shown: dict[str, dict[str, Any]] = json.loads(
-        juju.cli("show-unit", *sorted(units), "--format", "json")
-    )
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set[str])
-    for unit, info in shown.items():
-        relations: list[dict[str, Any]] = info.get("relation-info") or []
-        for relation in relations:
-            related: dict[str, dict[str, Any]] = relation.get("related-units") or {}
-            joined = {name for name, each in related.items() if each["in-scope"]}
-            found[unit, relation["endpoint"]] |= joined
-    return found
+    shown = json.loads(juju.cli("show-unit", *sorted(units), "--format", "json"))
+    return {unit: _joined(info.get("relation-info") or []) for unit, info in shown.items()}
+
+
+def _joined(relations: list[dict[str, Any]]) -> dict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set[str])
+    for relation in relations:
+        related: dict[str, dict[str, Any]] = relation.get("related-units") or {}
+        found[relation["endpoint"]] |= {name for name, each in related.items() if each["in-scope"]}
+    return dict(found)
 
 
 def _relations(status: jubilant.Status) -> Iterator[tuple[str, str, str]]:

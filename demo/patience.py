@@ -149,18 +149,6 @@ def wait_until_removed(juju: jubilant.Juju, app: str) -> None:
     _expect_nothing(look, juju.wait_timeout)
 
 
-def wait_until_idle(juju: jubilant.Juju, app: str) -> None:
-    """Wait until the units of an application run no hook.
-
-    Before Kubernetes replaces a pod, it waits up to 30 s for the hook that runs in it.
-
-    Raises:
-        jubilant.WaitError: a unit stays in error.
-        TimeoutError: a unit is still busy.
-    """
-    _expect_of_status(juju, lambda status: list(differences.busy(status, app)))
-
-
 def wait_for_status(juju: jubilant.Juju, app: str, status: str, message: str) -> str:
     """Wait until an application has a status whose message contains a text; return the message.
 

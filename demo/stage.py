@@ -8,7 +8,7 @@ from dataclasses import replace
 import jubilant
 from rich.markup import escape
 
-from demo import patience, undelivered
+from demo import differences, patience, undelivered
 from demo.cluster import UnknownError
 from demo.leftovers import look
 from demo.picture import Picture
@@ -115,8 +115,9 @@ class Stage:
 
     def undelivered(self, model: str) -> str:
         """Return the defect that keeps relations from the producer of a model, if there is one."""
-        unit = self._models[model].show_unit(f"{PRODUCER}/0")
-        return undelivered.REASON if undelivered.is_so(unit, OFFERED) else ""
+        unit = f"{PRODUCER}/0"
+        in_scope = differences.units_in_scope(self._models[model], {unit})[unit]
+        return undelivered.REASON if undelivered.is_so(in_scope, OFFERED) else ""
 
     def explain(self, caller: str, method: str, path: str) -> None:
         """Ask the mesh why a call on the producer's Service is allowed or denied."""

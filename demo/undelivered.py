@@ -4,9 +4,7 @@ When an application has several relations into one other model, only the first c
 data. The others are created on the offering side and stay empty.
 """
 
-from collections.abc import Iterable
-
-import jubilant
+from collections.abc import Iterable, Mapping, Set
 
 REASON = (
     "This controller does not deliver the second and later cross-model relations of an "
@@ -15,21 +13,16 @@ REASON = (
 )
 
 
-def is_so(unit: jubilant.UnitInfo, endpoints: Iterable[str]) -> bool:
+def is_so(in_scope: Mapping[str, Set[str]], endpoints: Iterable[str]) -> bool:
     """Return whether some cross-model relations of an offering unit carry units and others do not.
 
     Args:
-        unit: the unit, in the model with the offer.
-        endpoints: the unit's endpoints at which a remote application has joined a relation.
+        in_scope: the units in the scope of the offering unit's relations, by its endpoint.
+        endpoints: the endpoints at which a remote application has joined a relation.
     """
-    delivered = [_has_remote_units(unit, endpoint) for endpoint in endpoints]
+    delivered = [_has_remote_units(in_scope.get(endpoint, set())) for endpoint in endpoints]
     return any(delivered) and not all(delivered)
 
 
-def _has_remote_units(unit: jubilant.UnitInfo, endpoint: str) -> bool:
-    return any(
-        related.in_scope and name.startswith("remote-")
-        for relation in unit.relation_info
-        if relation.endpoint == endpoint
-        for name, related in relation.related_units.items()
-    )
+def _has_remote_units(units: Iterable[str]) -> bool:
+    return any(name.startswith("remote-") for name in units)

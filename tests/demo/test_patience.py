@@ -84,16 +84,6 @@ def test_an_idle_model_has_settled_when_its_units_have_joined(script: Script):
     assert script.left("show-unit") == 1
 
 
-def test_a_unit_is_idle_when_it_runs_no_hook(script: Script):
-    blocked = {"producer/0": unit("blocked", "executing")}
-    idle = {"producer/0": unit("blocked", "idle")}
-    script.answer("status", *(status(producer=app("producer", each)) for each in (blocked, idle)))
-
-    patience.wait_until_idle(script.juju, "producer")
-
-    assert script.left("status") == 1
-
-
 def test_a_unit_that_does_not_settle_is_named(tmp_path: Path):
     script = Script(tmp_path, seconds=0.1)
     script.answer("status", status(producer=app("producer", {"producer/0": unit("waiting")})))

@@ -82,7 +82,6 @@ def test_labels_set_by_hand_join_the_mesh_without_auto_join(
 ):
     juju.config("scraper", {"auto-join": False})
     assert demo.in_kubernetes(deployment.LABEL_ON + "scraper", wanted=False) == []
-    patience.settle(juju)
     demo.assert_gets("scraper/0", expected.nothing)
 
     deployment.label_pods(juju, "scraper", "ambient")
@@ -114,7 +113,6 @@ def test_an_untrusted_application_asks_for_trust_and_then_joins(
     assert demo.in_kubernetes(deployment.LABEL_ON + "newcomer", wanted=False) == []
     demo.assert_gets("newcomer/0", expected.nothing)
 
-    patience.wait_until_idle(juju, "newcomer")
     juju.trust("newcomer", scope="cluster")
     patience.settle(juju)
     assert demo.in_kubernetes(deployment.LABEL_ON + "newcomer", wanted=True)
