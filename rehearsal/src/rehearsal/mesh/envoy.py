@@ -23,7 +23,6 @@ CDS, LDS, RDS = "cluster_manager.cds", "listener_manager.lds", "http.mesh.rds"
 RBAC, NETWORK = "envoy.filters.http.rbac", "network_"
 """The metadata of the filters, and the prefix of the keys of the filter for NetworkPolicies."""
 _ROOT, _SERVER = "root", "server"
-_ANY = {"prefix": "/"}
 _LIMITS = {"re2.max_program_size.error_level": 32768}
 """Istio's limit for regular expressions; by Envoy's own, two long names are too many."""
 _TYPE = "type.googleapis.com/envoy"
@@ -64,7 +63,8 @@ def bootstrap(authority: Authority | None) -> Json:
 
 def _worker() -> Json:
     """Return a listener that answers each request, and so shows that the worker thread is free."""
-    host = {"name": "worker", "domains": ["*"], "routes": [{"match": _ANY, **answer(200, "")}]}
+    route = {"match": {"prefix": "/"}, **answer(200, "")}
+    host = {"name": "worker", "domains": ["*"], "routes": [route]}
     kind = "filters.network.http_connection_manager.v3.HttpConnectionManager"
     router = extension("filters.http.router.v3.Router")
     manager = extension(
