@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,10 @@ class Deployment:
         return juju
 
     def destroy(self) -> None:
-        """Destroy the models, the second one first."""
-        while self._models:
-            juju = self._models.pop()
-            juju.destroy_model(str(juju.model), destroy_storage=True, force=True, no_wait=True)
+        """Destroy both models at the same time."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_destroy, self._models))
+        self._models.clear()
 
     def report(self) -> str:
         """Return status and log of the models, which may show the cause of a failure."""
@@ -128,6 +129,10 @@ class Deployment:
             lambda found: bool(found) is wanted,
             min(self._seconds, patience.SECONDS),
         )
+
+
+def _destroy(juju: jubilant.Juju) -> None:
+    juju.destroy_model(str(juju.model), destroy_storage=True, force=True, no_wait=True)
 
 
 def charm(app: str) -> Path:

@@ -60,5 +60,6 @@ def test_an_offer_can_be_consumed_under_another_name(
     remote.cli("remove-saas", "elsewhere")
     demo.assert_gets("reader/0", expected.nothing, model=remote)
 
-    deployment.remove(remote, "reader")
+    # The removal goes on during the next tests, which do not use this model.
+    remote.remove_application("reader")
     juju.cli("remove-offer", f"admin/{offer}", "--force", "--yes", include_model=False)

@@ -8,7 +8,6 @@ import pydantic
 
 import config
 import databags
-import probe
 import scraper
 from charms.istio_beacon_k8s.v0.service_mesh import ServiceMeshConsumer
 
@@ -56,6 +55,8 @@ class ScraperCharm(ops.CharmBase):
 
     def _on_probe(self, event: ops.ActionEvent) -> None:
         """Call the producer from this pod. Only the demo needs this action."""
+        import probe  # Here, because it imports httpx, for which no hook should have to wait.
+
         params = event.load_params(config.ProbeParams, errors="fail")
         try:
             producer = self._producer(params)
