@@ -163,8 +163,8 @@ def remove(juju: jubilant.Juju, app: str) -> None:
     patience.wait_until_removed(juju, app)
 
 
-def label_pods(juju: jubilant.Juju, app: str, value: str | None) -> None:
-    """Put the mesh's label on an application's pods by hand, or take it off."""
+def label_pods(juju: jubilant.Juju, app: str, value: str) -> None:
+    """Put the mesh's label on an application's pods by hand."""
     labels = {"istio.io/dataplane-mode": value}
     client: Any  # lightkube does not type it in full
     with lightkube.Client(namespace=patience.namespace(juju)) as client:
