@@ -1,7 +1,7 @@
 """Takes command lines from the `juju` client over a Unix socket."""
 
 import contextlib
-import json
+import marshal
 import select
 import socket
 import socketserver
@@ -55,10 +55,10 @@ class _Handler(socketserver.StreamRequestHandler):
     is_interactive = False
 
     def handle(self) -> None:
-        line = self.rfile.readline()
-        if not line:
+        try:
+            request: dict[str, Any] = marshal.load(self.rfile)  # noqa: S302 - from the user's client
+        except EOFError:
             return
-        request: dict[str, Any] = json.loads(line)
         self.is_interactive = bool(request.get("terminal"))
         status = 1
         try:
@@ -82,8 +82,10 @@ class _Handler(socketserver.StreamRequestHandler):
     def ask(self, question: str) -> str:
         """Have the client print a question; return the line that is typed."""
         self._send({"ask": question})
-        line = self.rfile.readline()
-        return str(json.loads(line)["line"]) if line else ""
+        try:
+            return str(marshal.load(self.rfile)["line"])  # noqa: S302 - from the user's client
+        except EOFError:
+            return ""
 
     def become(self, program: UnitCommand) -> None:
         """Have the client become a program."""
@@ -97,4 +99,4 @@ class _Handler(socketserver.StreamRequestHandler):
             raise BrokenPipeError
 
     def _send(self, answer: dict[str, Any]) -> None:
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
+        marshal.dump(answer, self.wfile)
