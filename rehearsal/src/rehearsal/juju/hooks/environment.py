@@ -38,6 +38,8 @@ _QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
 _BUILT_FOR = re.compile(r"\.cpython-3(\d+)-")
 _PACKAGES = ("charm-python-packages", "charm-binary-python-packages", "python-packages")
 """The keys by which a part names packages for charmcraft's plugins `charm` and `python`."""
+_COMPILE = "--compile-bytecode"
+"""Has uv compile packages as pip does. A process that runs a charm may not write bytecode there."""
 _MOST_LINES = 12
 """Lines of an installer's complaint that are shown, from its end."""
 
@@ -141,7 +143,7 @@ def _parts(source: Path) -> list[dict[str, Any]]:
 
 
 def _sync(source: Path, folder: Path, options: Sequence[str], name: str) -> None:
-    words = ["sync", "--frozen", "--no-dev", "--no-install-project", *options]
+    words = ["sync", "--frozen", "--no-dev", "--no-install-project", _COMPILE, *options]
     variables = {"UV_PROJECT_ENVIRONMENT": str(folder)}
     done = _run_uv([*words, "--python", sys.executable], source, variables)
     if (done.returncode and "requires-python" in done.stderr) or "incompatible with" in done.stderr:
@@ -314,7 +316,7 @@ def _install(folder: Path, words: Sequence[str], name: str) -> None:
     """Install packages into an environment."""
     python = str(folder / "bin" / "python")
     if _uv():
-        install = ["pip", "install", "--python", python]
+        install = ["pip", "install", _COMPILE, "--python", python]
         done = _run_uv([*install, *words], Path.cwd(), {})
     else:
         install = [python, "-m", "pip", "install", "--disable-pip-version-check"]
