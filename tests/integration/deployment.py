@@ -163,9 +163,9 @@ def remove(juju: jubilant.Juju, app: str) -> None:
     patience.wait_until_removed(juju, app)
 
 
-def label_pods(juju: jubilant.Juju, app: str, value: str) -> None:
+def label_pods(juju: jubilant.Juju, app: str) -> None:
     """Put the mesh's label on an application's pods by hand."""
-    labels = {"istio.io/dataplane-mode": value}
+    labels = {"istio.io/dataplane-mode": "ambient"}
     client: Any  # lightkube does not type it in full
     with lightkube.Client(namespace=patience.namespace(juju)) as client:
         client.patch(StatefulSet, app, {"spec": {"template": {"metadata": {"labels": labels}}}})

@@ -77,20 +77,23 @@ def test_not_hardened_opens_a_service_without_policies(
     demo.assert_gets("scraper/0", expected.related)
 
 
-def test_labels_set_by_hand_join_until_the_charm_sets_them(
+def test_labels_set_by_hand_join_the_mesh_without_auto_join(
     demo: Deployment, juju: jubilant.Juju, expected: Expected
 ):
+    ledger = "ConfigMap juju-service-mesh-scraper-labels"
+
     juju.config("scraper", {"auto-join": False})
     assert demo.in_kubernetes(deployment.LABEL_ON + "scraper", wanted=False) == []
+    assert demo.in_kubernetes(ledger, wanted=False) == []
     demo.assert_gets("scraper/0", expected.nothing)
 
-    deployment.label_pods(juju, "scraper", "ambient")
+    deployment.label_pods(juju, "scraper")
     patience.settle(juju)
     demo.assert_gets("scraper/0", expected.related)
 
-    # The charm takes over labels that have the right values, so that no pod restarts.
+    # The pods already have the label, so they need not restart for the charm to record it.
     juju.config("scraper", {"auto-join": True})
-    assert demo.in_kubernetes("juju-service-mesh-scraper-labels", wanted=True)
+    assert demo.in_kubernetes(ledger, wanted=True)
     demo.assert_gets("scraper/0", expected.related)
 
 

@@ -231,6 +231,21 @@ class TestLeftAlone:
 
 
 class TestLedger:
+    def test_a_label_set_by_hand_is_recorded_and_removed(self, cluster: SmallCluster):
+        cluster.label_pods(mesh="on")
+        cluster.label("Service", "mesh", "on")
+        cluster.forget_calls()
+
+        reconcile({"mesh": "on"})
+
+        assert cluster.ledger() == {"mesh": "on"}
+        assert [write for write in cluster.writes() if "configmaps" not in write] == []
+
+        reconcile({})
+
+        assert cluster.pod_labels() == JUJU_LABELS
+        assert cluster.service_labels() == {}
+
     def test_a_ledger_of_the_published_library_is_adopted(self, cluster: SmallCluster):
         cluster.put_ledger(labels='{"mesh": "on", "old": "1"}')
         cluster.label_pods(mesh="on", old="1")

@@ -145,6 +145,18 @@ def test_commands_are_answered_while_an_environment_is_made(
     assert (answered.returncode, deploying.result().returncode) == (0, 1)
 
 
+def test_packages_are_compiled_before_a_hook_imports_them(
+    juju: Typist, charm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("UV_COMPILE_BYTECODE", raising=False)
+    lock(charm, "ops==3.8.0", "lightkube==1.0.1")
+
+    juju(f"deploy {charm}")
+
+    assert is_told(juju, "ops 3.8.0 and lightkube")
+    assert list((tmp_path / "cache").rglob("lightkube/__pycache__/*.pyc"))
+
+
 def test_an_environment_is_made_once(juju: Typist, charm: Path):
     require(charm, "ops==3.8.0")
     juju(f"deploy {charm}")

@@ -1,7 +1,10 @@
 """The charm's workload, relations, action and status."""
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -327,3 +330,18 @@ def test_probe_with_a_model_also_needs_an_application(
 
     with pytest.raises(testing.ActionFailed, match="no producer to probe: set app=<application>"):
         context.run(action, state(container, data_relation()))
+
+
+def test_hooks_do_not_wait_for_the_import_of_httpx():
+    program = "import sys, charm; print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "charm" in done.stdout.split()
+    assert "httpx" not in done.stdout.split()
