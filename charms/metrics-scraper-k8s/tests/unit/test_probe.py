@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,6 +80,15 @@ def test_missing_producer_is_unreachable():
 
     assert {row.result for row in rows} == {"unreachable"}
     assert rows[-1].target == "nobody/0"
+
+
+def test_calls_do_without_public_cas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    rows = probe.run(Producer("producer", "demo"))
+
+    assert {row.result for row in rows} == {"unreachable"}
 
 
 def test_stops_after_100_units_if_a_proxy_denies_any_name():
