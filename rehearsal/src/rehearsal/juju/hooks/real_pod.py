@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rehearsal.juju.hooks.messages import ACCOUNT, HookContext
 from rehearsal.juju.hooks.real_containers import replaced
@@ -31,8 +31,9 @@ def live_pod(hook: HookContext) -> Generator[None]:
         stack.enter_context(_live_localhost(hook))
         stack.enter_context(replaced(os, {"uname": _uname(name)}))
         _link_account(hook)
-        # The opener that urlopen() keeps would go through the proxy of another unit's pod.
-        urllib.request.install_opener(urllib.request.build_opener())
+        # The opener that urlopen() keeps would go through the proxy of another unit's pod. Without
+        # one, urlopen() makes its own. To make one here reads all CAs on Python 3.12 and later.
+        urllib.request.install_opener(cast("Any", None))
         yield
 
 

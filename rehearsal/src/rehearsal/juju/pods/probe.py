@@ -1,6 +1,8 @@
 """HTTP and TCP checks of a container, made in the network of its processes."""
 
+import functools
 import socket
+import ssl
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ class Probe:
     def answers(self, http: Mapping[str, Any], timeout: float) -> bool:
         """Return whether an HTTP check succeeds."""
         no_proxy = urllib.request.ProxyHandler({})
-        opener = urllib.request.build_opener(no_proxy, _Handler(self.make_socket))
+        https = urllib.request.HTTPSHandler(context=_tls())
+        opener = urllib.request.build_opener(no_proxy, https, _Handler(self.make_socket))
         headers = http.get("headers", {})
         try:
             request = urllib.request.Request(self._here(http["url"]), headers=headers)  # noqa: S310 - the charm's own URL
@@ -54,6 +57,12 @@ class Probe:
         if parts.hostname not in _LOCAL:
             return url
         return parts._replace(netloc=f"{self.address}:{parts.port or 80}").geturl()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the context that each opener would otherwise make, which reads all CAs."""
+    return ssl.create_default_context()
 
 
 class _Handler(urllib.request.HTTPHandler):
