@@ -3,6 +3,8 @@
 PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/.*"uv==\([0-9.]*\)".*/\1/p' pyproject.toml)
 IN := .venv/bin
+# The workloads run on the Python of .venv too, since another python3 on PATH may be too old for them.
+OWN_PYTHON := PATH="$(CURDIR)/$(IN):$$PATH"
 
 .PHONY: help demo shell test format vendor pack clean
 
@@ -10,10 +12,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: .venv/ready ## show which application may make which calls, and why
-	@$(IN)/juju-rehearsal exec $(IN)/python -m demo --patience 15
+	@$(OWN_PYTHON) $(IN)/juju-rehearsal exec $(IN)/python -m demo --patience 15
 
 shell: .venv/ready ## open a shell in which juju works on the same bundle
-	@$(IN)/juju-rehearsal shell bundles/demo.yaml --suggest "juju run scraper/0 probe"
+	@$(OWN_PYTHON) $(IN)/juju-rehearsal shell bundles/demo.yaml --suggest "juju run scraper/0 probe"
 
 test: .venv/ready ## run all checks and tests, for about a quarter of an hour
 	@$(IN)/tox run-parallel
