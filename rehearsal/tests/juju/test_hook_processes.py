@@ -1,6 +1,8 @@
 """A hook begins with nothing that another hook has left in memory, in the folder of its unit."""
 
 import json
+import shutil
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,6 +19,7 @@ config:
 actions:
   tell: {description: tells what it knows}
   load: {description: imports a package and a module of the charm}
+  process: {description: tells the number of the process that has imported the charm}
 """
 CHARM = """
 import functools
@@ -38,6 +41,7 @@ class Keeping(ops.CharmBase):
         framework.observe(self.on.config_changed, self._on_config_changed)
         framework.observe(self.on.tell_action, self._on_tell)
         framework.observe(self.on.load_action, self._on_load)
+        framework.observe(self.on.process_action, self._on_process)
 
     @functools.cache
     def _first_name(self=None):
@@ -66,6 +70,9 @@ class Keeping(ops.CharmBase):
         event.set_results({name: name in sys.modules for name in ("wave", "late")})
         import wave
         import late
+
+    def _on_process(self, event):
+        event.set_results({"number": os.getppid()})
 
 if __name__ == "__main__":
     sys.exit(ops.main(Keeping))
@@ -102,6 +109,7 @@ def test_nothing_in_memory_outlives_a_hook(juju: Typist):
 
 @pytest.mark.usefixtures("keeping")
 def test_a_new_unit_has_what_others_imported_of_packages(juju: Typist):
+    (juju.folder / "keeping" / "src" / "new.py").touch()  # so that its process is a new one
     juju("deploy ./keeping web")
     juju.until(STATUS, is_active("web/0"))
     first = tell(juju, "web/0", "load")
@@ -130,3 +138,34 @@ def test_a_hook_that_exits_with_another_status_fails(juju: Typist):
     juju.until("status", lambda output: 'hook failed: "config-changed"' in output)
 
     assert "the charm called sys.exit(3)" in juju("debug-log --level ERROR").stdout
+
+
+def processes(juju: Typist, charms: Sequence[str]) -> list[str]:
+    """Deploy and remove one charm after the other; return the process that imported each."""
+    numbers: list[str] = []
+    for charm in charms:
+        juju(f"deploy ./{charm} web")
+        juju.until(STATUS, is_active("web/0"))
+        numbers.append(tell(juju, "web/0", "process")["number"])
+        juju("remove-application web --no-prompt")
+        juju.until(STATUS, lambda status: not json.loads(status)["applications"])
+    return numbers
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_charm_that_is_deployed_again_is_not_imported_again(juju: Typist):
+    numbers = processes(juju, ["keeping"] * 3)
+
+    assert len(set(numbers)) < len(numbers)
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_charm_with_another_file_is_imported_anew(juju: Typist):
+    charms = ["other-0", "other-1", "other-2"]
+    for charm in charms:
+        shutil.copytree(juju.folder / "keeping", juju.folder / charm)
+        (juju.folder / charm / "src" / "late.py").write_text(f"name = '{charm}'\n")
+
+    numbers = processes(juju, charms)
+
+    assert len(set(numbers)) == len(numbers)

@@ -13,6 +13,7 @@ from rehearsal.juju.hooks.context import hook_context
 from rehearsal.juju.hooks.environment import Environment
 from rehearsal.juju.hooks.event_order import EventOrder
 from rehearsal.juju.hooks.messages import Hook, HookContext, HookResult, PebbleCall
+from rehearsal.juju.hooks.spare_workers import Code, SpareWorkers
 from rehearsal.juju.hooks.worker_process import WorkerProcess
 from rehearsal.juju.model import secret
 from rehearsal.juju.model.charm import Charm
@@ -67,6 +68,7 @@ class _CharmRunner:
     agent: WorkerProcess
     thread: threading.Thread
     news: threading.Event
+    code: Code
 
 
 class HookRunner:
@@ -94,6 +96,7 @@ class HookRunner:
         self._on = substrate
         self._order = order
         self._runners: dict[Path, _CharmRunner] = {}
+        self._spare = SpareWorkers()
         self._stopping = False
         self._turns = 0
         self._quiet_until = 0.0
@@ -107,6 +110,7 @@ class HookRunner:
             runner.agent.stop()
         for runner in runners:
             runner.thread.join()
+        self._spare.stop()
 
     def hold(self) -> None:
         """Delay the next hooks for some time, as a controller takes time to tell its agents."""
@@ -123,8 +127,10 @@ class HookRunner:
         thread = threading.Thread(
             target=self._work, args=(charm.root,), name=f"hooks of {charm.name}"
         )
-        agent = WorkerProcess(charm, environment, self._on.processes, log)
-        self._runners[charm.root] = _CharmRunner(agent, thread, threading.Event())
+        code = charm.digest, environment
+        agent = self._spare.take(code)
+        agent = agent or WorkerProcess(charm, environment, self._on.processes, log)
+        self._runners[charm.root] = _CharmRunner(agent, thread, threading.Event(), code)
         thread.start()
 
     def _work(self, root: Path) -> None:
@@ -138,7 +144,7 @@ class HookRunner:
                 self.wake()
             else:
                 runner.news.wait(self._until_next(root))
-        runner.agent.stop()
+        self._spare.keep(runner.code, runner.agent)
         self._runners.pop(root, None)
 
     def _is_used(self, root: Path) -> bool:

@@ -1,5 +1,6 @@
 """A charm as its folder or `.charm` file describes it."""
 
+import hashlib
 import re
 import shutil
 import zipfile
@@ -46,6 +47,7 @@ class Charm:
         stores_in_juju: whether Juju keeps its StoredState, instead of a file in the pod.
         container_resources: the name of the resource with the image of each container.
         not_rehearsed: a line for each declaration that has no effect in a rehearsal.
+        digest: the same for charms with the same files.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Charm:
     stores_in_juju: bool = False
     container_resources: Mapping[str, str] = field(default_factory=dict[str, str])
     not_rehearsed: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def url(self) -> str:
@@ -127,7 +130,17 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
             *not_rehearsed(meta, root / "src" / "charm.py"),
             *(packing.left_out(path, meta) if path.is_dir() else ()),
         ),
+        digest=_digest(root),
     )
+
+
+def _digest(root: Path) -> str:
+    """Return a hash of the names, modes and contents of a charm's files."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in root.rglob("*") if file.is_file()):
+        status = f"{file.relative_to(root)}\0{file.stat().st_mode}\0{file.stat().st_size}\0"
+        digest.update(status.encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def read_actions(actions: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:
