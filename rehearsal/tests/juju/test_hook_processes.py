@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -153,8 +154,12 @@ def processes(juju: Typist, charms: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.usefixtures("keeping")
-def test_a_charm_that_is_deployed_again_is_not_imported_again(juju: Typist):
-    numbers = processes(juju, ["keeping"] * 3)
+@pytest.mark.parametrize("charm", ["keeping", "keeping.charm"])
+def test_a_charm_that_is_deployed_again_is_not_imported_again(juju: Typist, charm: str):
+    folder = juju.folder / "keeping"
+    Path(shutil.make_archive(f"{folder}", "zip", folder)).rename(f"{folder}.charm")
+
+    numbers = processes(juju, [charm] * 3)
 
     assert len(set(numbers)) < len(numbers)
 

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rehearsal.juju.errors import JujuError
@@ -127,7 +127,8 @@ class HookRunner:
         thread = threading.Thread(
             target=self._work, args=(charm.root,), name=f"hooks of {charm.name}"
         )
-        code = charm.digest, environment
+        # The packages of a packed charm are in its digest, and in another folder each time.
+        code = charm.digest, replace(environment, packages=None)
         agent = self._spare.take(code)
         agent = agent or WorkerProcess(charm, environment, self._on.processes, log)
         self._runners[charm.root] = _CharmRunner(agent, thread, threading.Event(), code)

@@ -130,16 +130,18 @@ def load(path: Path, revision: int, directory: Path) -> Charm:
             *not_rehearsed(meta, root / "src" / "charm.py"),
             *(packing.left_out(path, meta) if path.is_dir() else ()),
         ),
-        digest=_digest(root),
+        digest=_digest(root if path.is_dir() else path),
     )
 
 
-def _digest(root: Path) -> str:
-    """Return a hash of the names, modes and contents of a charm's files."""
+def _digest(path: Path) -> str:
+    """Return a hash of a packed charm, or of the names, modes and contents of a folder's files."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in root.rglob("*") if file.is_file()):
-        status = f"{file.relative_to(root)}\0{file.stat().st_mode}\0{file.stat().st_size}\0"
-        digest.update(status.encode() + file.read_bytes())
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    for file in files:
+        mode, size = file.stat().st_mode, file.stat().st_size
+        digest.update(f"{file.relative_to(path)}\0{mode}\0{size}\0".encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
