@@ -21,6 +21,7 @@ actions:
   tell: {description: tells what it knows}
   load: {description: imports a package and a module of the charm}
   process: {description: tells the number of the process that has imported the charm}
+  mark: {description: tells the globals of two packages and changes them}
 """
 CHARM = """
 import functools
@@ -30,6 +31,7 @@ from pathlib import Path
 
 import ops
 import state
+from opentelemetry import trace
 
 class Base(ops.CharmBase):
     def __init__(self, framework):
@@ -43,6 +45,7 @@ class Keeping(ops.CharmBase):
         framework.observe(self.on.tell_action, self._on_tell)
         framework.observe(self.on.load_action, self._on_load)
         framework.observe(self.on.process_action, self._on_process)
+        framework.observe(self.on.mark_action, self._on_mark)
 
     @functools.cache
     def _first_name(self=None):
@@ -75,6 +78,12 @@ class Keeping(ops.CharmBase):
     def _on_process(self, event):
         event.set_results({"number": os.getppid()})
 
+    def _on_mark(self, event):
+        import jsonpatch
+        event.set_results({"provider": trace._TRACER_PROVIDER, "license": jsonpatch.__license__})
+        trace.set_tracer_provider(trace.NoOpTracerProvider())
+        jsonpatch.__license__ = "changed"
+
 if __name__ == "__main__":
     sys.exit(ops.main(Keeping))
 """
@@ -106,6 +115,17 @@ def test_nothing_in_memory_outlives_a_hook(juju: Typist):
     assert told == [
         {"name": unit, "made-by": unit, **fresh} for unit in ("web/0", "web/1", "web/1")
     ]
+
+
+@pytest.mark.usefixtures("keeping")
+def test_no_global_of_a_package_outlives_a_hook(juju: Typist):
+    juju("deploy ./keeping web")
+    juju.until(STATUS, is_active("web/0"))
+
+    told = [tell(juju, "web/0", "mark") for _ in range(3)]
+
+    assert told == [{"provider": "None", "license": told[0]["license"]}] * 3
+    assert told[0]["license"] != "changed"
 
 
 @pytest.mark.usefixtures("keeping")

@@ -30,11 +30,13 @@ class UnitProcesses:
     """Runs hooks in the processes of their units.
 
     Args:
+        begin: is called in a new process.
         run: runs a hook in a process.
         imported: returns the names of the modules that are imported.
     """
 
-    def __init__(self, run: Run, imported: Names) -> None:
+    def __init__(self, begin: Callable[[], None], run: Run, imported: Names) -> None:
+        self._begin = begin
         self._run = run
         self._imported = imported
         self._processes: dict[Path, tuple[int, Connection[Any, Any]]] = {}
@@ -75,6 +77,7 @@ class UnitProcesses:
         os._exit(0)
 
     def _serve(self, connection: "Connection[Any, Any]") -> None:
+        self._begin()
         known = self._imported()
         while True:
             try:

@@ -76,7 +76,7 @@ class Worker:
 
     def serve(self) -> None:
         """Answer until the controller hangs up."""
-        processes = UnitProcesses(self._answer, self._state.others)
+        processes = UnitProcesses(self._state.begin, self._answer, self._state.others)
         while True:
             try:
                 received = self._connection.recv_bytes()
