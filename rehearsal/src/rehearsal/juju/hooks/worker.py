@@ -11,6 +11,7 @@ imports need the standard library, ops and ops-scenario only.
 
 import dataclasses
 import gc
+import importlib.util
 import json
 import os
 import pickle
@@ -57,6 +58,8 @@ AnyContext: TypeAlias = "testing.Context[ops.CharmBase]"  # not generic in older
 AnyRelation = testing.Relation | testing.PeerRelation
 _Made = TypeVar("_Made")
 _NO_SERVICE = re.compile(r"\bservice ['\"]?[^'\" ]+['\"]? (not found|does not exist)$")
+_TRACING = "ops_tracing"
+"""The optional package by which ops sends traces."""
 _FOR_PACKING = frozenset({"base", "description", "links", "parts", "platforms", "type"})
 """Keys that charm code does not see, left out since ops.testing writes the rest for each hook."""
 
@@ -152,13 +155,16 @@ def _cleaned(context: AnyContext) -> AbstractContextManager[AnyContext]:
 def _warm_up() -> None:
     """Run a hook of an empty charm, so that children inherit the imports of ops.testing.
 
-    For each hook, ops.testing writes the metadata of the charm, with a slow module of PyYAML.
+    For each hook, ops.testing writes the metadata of the charm, with a slow module of PyYAML, and
+    looks for a package in all folders of the path unless Python knows that it is absent.
     """
     context = testing.Context(ops.CharmBase, meta={"name": "warm-up"})
     with _cleaned(context):
         context.run(context.on.update_status(), testing.State())
     if runtime := cast("Any", sys.modules.get("scenario._runtime")):  # older ones have another name
         runtime.yaml = SimpleNamespace(safe_dump=fast_yaml.dump)
+    if importlib.util.find_spec(_TRACING) is None:
+        sys.modules[_TRACING] = cast("Any", None)
 
 
 class _Seen:
