@@ -184,13 +184,25 @@ def test_a_charm_that_is_deployed_again_is_not_imported_again(juju: Typist, char
     assert len(set(numbers)) < len(numbers)
 
 
+def others(juju: Typist, number: int) -> list[str]:
+    """Make charms that differ in one file."""
+    charms = [f"other-{each}" for each in range(number)]
+    for charm in charms:
+        shutil.copytree(juju.folder / "keeping", juju.folder / charm, dirs_exist_ok=True)
+        (juju.folder / charm / "src" / "late.py").write_text(f"name = '{charm}'\n")
+    return charms
+
+
 @pytest.mark.usefixtures("keeping")
 def test_a_charm_with_another_file_is_imported_anew(juju: Typist):
-    charms = ["other-0", "other-1", "other-2"]
-    for charm in charms:
-        shutil.copytree(juju.folder / "keeping", juju.folder / charm)
-        (juju.folder / charm / "src" / "late.py").write_text(f"name = '{charm}'\n")
-
-    numbers = processes(juju, charms)
+    numbers = processes(juju, others(juju, 3))
 
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.usefixtures("keeping")
+def test_the_process_that_was_kept_for_longest_ends(juju: Typist):
+    first, *_, last = processes(juju, others(juju, 6))
+
+    assert not Path(f"/proc/{first}").exists()
+    assert Path(f"/proc/{last}").exists()

@@ -87,6 +87,7 @@ class ModuleState:
 
 
 def _no_caches(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a namespace that are not containers."""
     values = namespace.items()
     return {name: value for name, value in values if not isinstance(value, (dict, list, set))}
 
